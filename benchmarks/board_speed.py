@@ -16,7 +16,7 @@ from swe_router import plugins
 from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.outcomes.importers.forms import read_table
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
 
 
@@ -28,9 +28,13 @@ def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000
     for curves in (False, True):
         wall, cpu = time.perf_counter(), time.process_time()
         asked = BoardRequest(
-            verifier_model.parse("hybrid"), weak, strong, bootstraps=int(bootstraps), curves=curves
+            verifier_model.parse_verifier_model("hybrid"),
+            weak,
+            strong,
+            bootstraps=int(bootstraps),
+            curves=curves,
         )
-        facts = board(known, features, asked)
+        facts = leaderboard_rows(known, features, asked)
         ran = sum(row["rate"] is not None and row["kind"] != "oracle" for row in facts["rows"])
         print(
             f"{'with' if curves else 'without'} curves: {len(facts['rows'])} rows ({ran} ran),"

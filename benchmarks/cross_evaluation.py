@@ -95,8 +95,15 @@ def seconds(
         lock = place / "lock"
         lock.touch()
         begun = time.perf_counter()
-        stack = StandaloneVerification(wished, name="benchmark", place=place, lock=lock, say=_say,
-                      stopping=lambda: False, cores=case.cores)  # fmt: skip
+        stack = StandaloneVerification(
+            wished,
+            run_name="benchmark",
+            folder=place,
+            lock_file=lock,
+            say=_say,
+            stopping=lambda: False,
+            cores=case.cores,
+        )
         made = stack.verify_case(instance, joined, lambda attempt, verifier: None)
         stack.close()
         took = time.perf_counter() - begun

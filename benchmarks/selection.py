@@ -85,10 +85,10 @@ class Case:
 
 def cases_of(verdicts: Path, truth: Path) -> list[Case]:
     patches = {(str(row["instance_id"]), str(row["candidate"])): row.get("model_patch")
-               for row in labels.objects(truth)}  # fmt: skip
+               for row in labels.read_objects(truth)}  # fmt: skip
     resolved = labels.read_labels([truth])
     latest = {(str(row["instance_id"]), str(row["candidate"])): row
-              for row in labels.objects(verdicts)}  # fmt: skip
+              for row in labels.read_objects(verdicts)}  # fmt: skip
     rows: dict[str, list[Any]] = defaultdict(list)
     for key, row in latest.items():
         if key in resolved and patches.get(key):

@@ -129,10 +129,10 @@ def full(instance: Instance, opened: Open, limit: float) -> float:
         runner = runners.choose_runner(facts)
         sandbox.run("git ls-files -z >/tmp/.listed", timeout=60)
         listed = sandbox.read("/tmp/.listed", limit=64_000_000).decode().split("\0")
-        files = [path for path in listed if runners.RUNNERS[runner].runs(path)]
+        files = [path for path in listed if runners.RUNNERS[runner].is_test_file(path)]
         run = runners.run_tests(sandbox, runner, python, files, limit)
     end = "" if run.ended else " and not at its end"
-    summary = f"{len(run.results)} tests in {len(files)} files{end}"
+    summary = f"{len(run.result_by_test)} tests in {len(files)} files{end}"
     print(f"  full suite        {run.seconds:8.1f} s  {summary}")
     return run.seconds
 

@@ -192,7 +192,7 @@ def with_contested(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     def broken(line: dict[str, Any]) -> frozenset[str] | None:
         made = Verdict.model_validate({"candidate": "", **one(line, "repo-tests")})
-        return agreement.broken_of([made])
+        return agreement.tests_broken_by([made])
 
     for line in rows:
         facts, mine = one(line, "agreement")["evidence"], one(line, "repo-tests")["evidence"]
@@ -203,8 +203,10 @@ def with_contested(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             apart = other is not line and other["instance_id"] == line["instance_id"]
             if apart and "counts" in one(other, "repo-tests")["evidence"]:
                 same = other["model_name_or_path"] == line["model_name_or_path"]
-                peers.append((broken(other) or frozenset(), agreement.SAME_MODEL if same else 1.0))
-        facts["contested"] = agreement.contested(broken(line) or frozenset(), peers)
+                peers.append(
+                    (broken(other) or frozenset(), agreement.SAME_MODEL_WEIGHT if same else 1.0)
+                )
+        facts["contested"] = agreement.contested_tests(broken(line) or frozenset(), peers)
     return rows
 
 

@@ -14,8 +14,8 @@ from swe_router.api.row_list import RowList, html_table
 from swe_router.commands import run_facts, show
 from swe_router.errors import UsageError
 from swe_router.integrity.locate import find_run
-from swe_router.journal.header import of_run
-from swe_router.journal.run_folder import LATEST, RunFolder
+from swe_router.journal.header import header_of_run
+from swe_router.journal.run_folder import LATEST_LINK, RunFolder
 from swe_router.lazy_imports import deferred_module
 from swe_router.records import RunRecord
 from swe_router.reports.run_text import usd_text as in_usd
@@ -70,7 +70,7 @@ class Run:
     @cached_property
     def settings(self) -> Settings:
         """The settings that the run was started with."""
-        return of_run(self._folder).settings
+        return header_of_run(self._folder).settings
 
     @cached_property
     def _facts(self) -> run_facts.RunFacts:
@@ -224,7 +224,7 @@ class Run:
         )
 
 
-def load_run(name: str | Path = LATEST, out: str | Path = "runs") -> Run:
+def load_run(name: str | Path = LATEST_LINK, out: str | Path = "runs") -> Run:
     """A run by name or path: ``latest`` is the newest under ``out``, ``sample`` is shipped.
 
     Raises ``UsageError`` when there is none, or its files do not belong together.

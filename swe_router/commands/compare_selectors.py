@@ -12,7 +12,7 @@ from swe_router import plugins
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.integrity.locate import find_run
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.records import Grade, RunRecord
 from swe_router.reports.selector_table import RUN_CHOICE_ROW, SIGNIFICANCE_LEVEL, selectors_view
 from swe_router.seams import Selector
@@ -43,7 +43,7 @@ def compare_selectors(run_name: str, runs_folder: Path, selectors: Sequence[str]
             f"run {run.name}: of no instance every patch is graded, so selectors cannot be compared"
         )
     names = plugins.plugin_names("selectors") if "all" in selectors else list(selectors)
-    seed = of_run(run).settings.seed
+    seed = header_of_run(run).settings.seed
     chosen = {
         one: [_selected_attempt(one, record, graded, seed) for record in records] for one in names
     }

@@ -20,7 +20,7 @@ from swe_router.reports.view_parts import text_view
 from swe_router.sandboxes import local, reaper, resource_limits
 from swe_router.settings import SandboxSettings, Settings
 from swe_router.wiring import acceptance_thresholds, preflight
-from swe_router.wiring.connectivity import ConnectivityCheck, checked
+from swe_router.wiring.connectivity import ConnectivityCheck, run_check
 from swe_router.wiring.repositories import check_git
 
 if TYPE_CHECKING:
@@ -62,16 +62,16 @@ def doctor(
         ("docker", _check_docker),
         ("local sandbox", lambda: _check_local_sandbox(settings.sandbox)),
     ]
-    found = [checked(name, look) for name, look in kinds]
+    found = [run_check(name, look) for name, look in kinds]
     wanted = "docker" if kind == "docker" else "local sandbox"
     found = [one if one.name == wanted or one.level == "ok" else _as_unneeded(one) for one in found]
     checks = [
-        checked("python", _check_python),
-        checked("git", check_git),
+        run_check("python", _check_python),
+        run_check("git", check_git),
         *([why] if why else []),
         *found,
-        checked("open files", partial(_check_open_files, settings.workers)),
-        checked("workers", _check_workers),
+        run_check("open files", partial(_check_open_files, settings.workers)),
+        run_check("workers", _check_workers),
         *([missing] if missing else []),
         *environment_checks(settings, instances, kind, runs_folder),
         *(
@@ -134,7 +134,7 @@ def _as_unneeded(check: ConnectivityCheck) -> ConnectivityCheck:
 
 def _used_tiers(settings: Settings) -> set[str]:
     ladder = preflight.policy_tiers(settings, settings.ladder)
-    return {*ladder, *preflight.asked_tiers(settings)}
+    return {*ladder, *preflight.verifier_tiers(settings)}
 
 
 def _check_unused_tier(settings: Settings, tier: str) -> ConnectivityCheck:
@@ -174,4 +174,6 @@ def _check_workers() -> str:
 
 
 def _check_open_files(workers: int) -> str:
-    return preflight.allow_open_files(max(MIN_OPEN_FILES, preflight.FILES_PER_WORKER * workers))
+    return preflight.allow_open_files(
+        max(MIN_OPEN_FILES, preflight.OPEN_FILES_PER_WORKER * workers)
+    )

@@ -19,10 +19,9 @@ from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.integrity.locate import find_run
 from swe_router.outcomes.importers.forms import read_table
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
-from swe_router.outcomes.tables.shipped import features as shipped_features
-from swe_router.outcomes.tables.shipped import shipped
+from swe_router.outcomes.tables.shipped import shipped_features, shipped_table
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.records import Features
 from swe_router.reports import board_html, board_plot
@@ -69,7 +68,7 @@ def leaderboard(request: LeaderboardRequest, say: Say) -> CommandResult:
     for name in named:
         plugins.load_plugin("policies", name.partition("+")[0])
     table = _outcome_table(request)
-    facts = board(
+    facts = leaderboard_rows(
         table,
         _known_features(request, table),
         BoardRequest(
@@ -108,14 +107,15 @@ def _verifier_model(request: LeaderboardRequest) -> verifier_model.VerifierModel
     ``RUN`` or ``RUN:TIER``; of a run that has the ``--weak`` tier only that tier's patches count:
     a cascade asks of the weak tier. Raises ``UsageError`` for a run that says nothing.
     """
-    if verifier_model.stated(request.verifier_rates):
-        return verifier_model.parse(request.verifier_rates)
+    if verifier_model.states_rates(request.verifier_rates):
+        return verifier_model.parse_verifier_model(request.verifier_rates)
     name, _, tier = request.verifier_rates.partition(":")
     try:
         run = find_run(name, request.runs_in)
     except UsageError as error:
         raise UsageError(
-            f"--verifier {request.verifier_rates!r}: {error}; else write {verifier_model.KNOWN}"
+            f"--verifier {request.verifier_rates!r}: {error};"
+            f" else write {verifier_model.KNOWN_FORMS}"
         ) from None
     return error_rates.measured_verifier(run, tier, request.weak)
 
@@ -128,7 +128,7 @@ def _outcome_table(request: LeaderboardRequest) -> OutcomeTable:
     if request.runs:
         parts.append(recorded.table_of_runs(request.runs, request.runs_in).table)
     if not parts:
-        return shipped()
+        return shipped_table()
     rows = tuple(row for part in parts for row in part.rows)
     keys = {(row.instance_id, row.system, row.run) for row in rows}
     if len(keys) < len(rows):

@@ -9,7 +9,7 @@ from swe_router.commands import run_facts
 from swe_router.commands.result import CommandResult
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.integrity import consistency
-from swe_router.journal.header import OtherVersion, of_run
+from swe_router.journal.header import OtherVersion, header_of_run
 from swe_router.journal.run_folder import RunFolder, runs_in
 from swe_router.reports import exit_status
 from swe_router.reports.run_list import runs_view
@@ -40,7 +40,7 @@ def _run_row(path: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"run": path.name, "path": str(path), "created": 0.0}
     try:
         check_plain_folder(path)
-        header = of_run(run)
+        header = header_of_run(run)
         row |= {"created": header.created, "split": header.settings.split,
                 "policy": header.settings.policy.name}  # fmt: skip
         consistency.check_run(run)  # figures that the files do not bear out are none

@@ -11,14 +11,20 @@ from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.instances import splits
 from swe_router.integrity.locate import find_run
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.outcomes.auditing import cells, published_rates
 from swe_router.outcomes.auditing.audit import audit as audited
 from swe_router.outcomes.importers import run_folders
-from swe_router.outcomes.importers.forms import AUTO, FORMS, Gathered, by_looks, gather
+from swe_router.outcomes.importers.forms import (
+    AUTO_FORM,
+    IMPORTERS_BY_FORM,
+    Gathered,
+    gather,
+    import_in_guessed_form,
+)
 from swe_router.outcomes.importers.gathering import Imported, ImportOptions
 from swe_router.outcomes.tables import table as tables
-from swe_router.outcomes.tables.shipped import NAME, shipped
+from swe_router.outcomes.tables.shipped import TABLE_NAME, shipped_table
 from swe_router.reports.outcome_views import audit_view, import_view, tables_view
 from swe_router.reports.view_parts import stacked_views
 
@@ -27,7 +33,7 @@ RUN_FORMAT = "run"
 
 def import_formats() -> list[str]:
     """The names that ``--format`` takes."""
-    return sorted((*FORMS, RUN_FORMAT, AUTO))
+    return sorted((*IMPORTERS_BY_FORM, RUN_FORMAT, AUTO_FORM))
 
 
 def import_table(
@@ -38,7 +44,9 @@ def import_table(
         raise UsageError(f"--format {import_format!r}: there is {', '.join(import_formats())}")
     if not output_file.name.endswith((".csv", ".csv.gz")):
         raise UsageError(f"--out {output_file}: a table is a .csv or a .csv.gz")
-    reader = {RUN_FORMAT: _import_run, AUTO: by_looks}.get(import_format) or FORMS[import_format]
+    reader = {RUN_FORMAT: _import_run, AUTO_FORM: import_in_guessed_form}.get(
+        import_format
+    ) or IMPORTERS_BY_FORM[import_format]
     made = gather(reader, paths, options)
     tables.write_table(made.table, output_file)
     return _import_result(made, output_file)
@@ -79,9 +87,9 @@ def table_of_runs(run_names: Sequence[str], runs_folder: Path) -> Gathered:
 
 def _import_run(path: Path, options: ImportOptions) -> Imported:
     run = find_run(str(path), path.parent)
-    header = of_run(run)
+    header = header_of_run(run)
     settings = header.settings
-    return run_folders.rows(
+    return run_folders.rows_of_run(
         run.records(),
         run.grades(),
         system=options.system or f"swe-router:{settings.policy.name}",
@@ -99,17 +107,21 @@ def audit_table(
     split: str | None,
 ) -> CommandResult:
     """Audit a table; exit code 1 when it is refused. Without a path, the one that ships."""
-    table, before = (shipped(), []) if table_file is None else cells.lenient(table_file)
+    table, before = (
+        (shipped_table(), []) if table_file is None else cells.read_with_findings(table_file)
+    )
     found = audited(
         table,
-        before=before,
-        published=published_rates.published(published_scores)
+        earlier_findings=before,
+        published=published_rates.read_published_rates(published_scores)
         if published_scores is not None
         else None,
-        reference=cells.lenient(reference_table)[0] if reference_table is not None else shipped(),
+        reference=cells.read_with_findings(reference_table)[0]
+        if reference_table is not None
+        else shipped_table(),
         known_ids={one.id for one in splits.load_instances(split)} if split is not None else None,
     )
-    facts = found.facts()
+    facts = found.as_json()
     return CommandResult(
         facts=facts, view=audit_view(facts), exit_code=int(found.verdict == "refuse")
     )
@@ -117,10 +129,12 @@ def audit_table(
 
 def list_tables() -> CommandResult:
     """The tables that ship and the forms that can be imported."""
-    table = shipped()
+    table = shipped_table()
     summary = _table_summary(table)
-    facts = {"shipped": {NAME: summary}, "formats": import_formats()}
-    return CommandResult(facts=facts, view=tables_view(NAME, summary["systems"], import_formats()))
+    facts = {"shipped": {TABLE_NAME: summary}, "formats": import_formats()}
+    return CommandResult(
+        facts=facts, view=tables_view(TABLE_NAME, summary["systems"], import_formats())
+    )
 
 
 def _table_summary(table: tables.OutcomeTable) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from swe_router.integrity import trust
 from swe_router.integrity.locate import find_run
 from swe_router.integrity.unexplained_spend import unexplained_calls
 from swe_router.journal import imported_candidates, run_inputs
-from swe_router.journal.header import Header, is_whole, of_run, provenance
+from swe_router.journal.header import Header, header_of_run, is_unchanged, provenance
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
@@ -43,7 +43,7 @@ from swe_router.replay.record_check import ReplayContext, ReplayCount, check_rec
 from swe_router.reports.view_parts import lines_view
 from swe_router.seams import KeepsDialogue
 from swe_router.settings import Settings
-from swe_router.solve.handover import Handed
+from swe_router.solve.handover import HandedOver
 from swe_router.wiring import ensemble, stop_loss
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.policy_wiring import build_policy
@@ -56,7 +56,7 @@ def replay_run(run_name: str, runs_folder: Path) -> CommandResult:
     Raises ``UsageError`` for a damaged run, and for one that names code (``trust.check_no_code``).
     """
     run = find_run(run_name, runs_folder, exact=False)
-    header = of_run(run)
+    header = header_of_run(run)
     trust.check_no_code(run, header)
     ledger = log_reader.read_ledger(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
@@ -123,7 +123,7 @@ def _verdict_line(replayed: Set[str], instances: Set[str], divergences: int, str
 def _run_level_faults(run: RunFolder, header: Header, ledger: LedgerState) -> list[str]:
     """Faults of the parts that belong to the run as a whole."""
     faults = []
-    if not is_whole(run):
+    if not is_unchanged(run):
         faults.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
     if ledger.opened != header.settings.budget:
         budget = header.settings.budget
@@ -254,7 +254,7 @@ def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> Repl
     keeps_dialogue = _keeps_dialogue(sheet.strategy)
 
     def conversation(
-        record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
+        record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: HandedOver
     ) -> Iterator[tuple[str, str, str]]:
         plan, trajectory = outcome.attempt.plan, outcome.attempt.trajectory
         if keeps_dialogue:
@@ -274,7 +274,7 @@ def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> Repl
 
     return ReplayContext(
         policy=build_policy(header, run.instances()),
-        selector=ensemble.selector(settings),
+        selector=ensemble.build_selector(settings),
         early_stop=settings.ensemble.early_stop,
         verifiers={n: plugins.load_plugin("verifiers", n)(verify) for n in verify.names},
         rates=header.rates,
@@ -294,11 +294,11 @@ def _keeps_dialogue(strategy: str) -> bool:
     return isinstance(kind, KeepsDialogue) and kind.keeps_dialogue
 
 
-def dialogue_setup(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
+def dialogue_setup(settings: Settings, plan: Plan, handed: HandedOver) -> DialogueSetup:
     """What shaped the requests of an attempt."""
     context = replace(
         attempt_context_of(settings, plan),
-        handover=handed.text,
+        handover=handed.message,
         continued=handed.continued,
         seed=plan.seed,
         variant=plan.variant,
@@ -331,7 +331,7 @@ def _compare_moves(run: RunFolder, record: RunRecord, count: ReplayCount) -> Non
     moves = InstanceLog(run.attempt_folder(record.instance.id)).moves()
     count.same(record.instance.id, "moves: decisions", record.decisions,
                tuple(move.decided for move in moves))  # fmt: skip
-    came = InstanceLog(run.attempt_folder(record.instance.id)).imported() or ()
+    came = InstanceLog(run.attempt_folder(record.instance.id)).verified_imports() or ()
     fell = (*came, *(outcome for move in moves for outcome in move.outcomes or ()))
     count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
     left = tuple(move.left_out for move in moves if move.left_out is not None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from swe_router import jsonl
 from swe_router.errors import UsageError
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
 from swe_router.reports.run_summary import RunFacts, RunSpending, run_summary
@@ -17,7 +17,7 @@ __all__ = ["RunFacts", "read_run_facts", "run_summary"]
 
 def read_run_facts(run: RunFolder) -> RunFacts:
     """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
-    header = of_run(run)
+    header = header_of_run(run)
     state = log_reader.read_ledger(run.ledger_file)
     money = RunSpending(
         budget=header.settings.budget if state.budget is None else state.budget,

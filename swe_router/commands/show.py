@@ -13,7 +13,7 @@ from swe_router.errors import UsageError
 from swe_router.integrity import consistency
 from swe_router.integrity.locate import find_run
 from swe_router.journal.instance_log import InstanceLog
-from swe_router.journal.run_folder import LATEST, RunFolder
+from swe_router.journal.run_folder import LATEST_LINK, RunFolder
 from swe_router.reports import exit_status, run_rows, run_text
 
 MAX_LISTED_IDS = 12
@@ -56,7 +56,7 @@ def _find_run(run_name: str, runs_folder: Path, instance: str | None) -> RunFold
     try:
         return find_run(run_name, runs_folder)
     except UsageError as error:
-        if run_name == LATEST or not _is_in_latest_run(run_name, runs_folder):
+        if run_name == LATEST_LINK or not _is_in_latest_run(run_name, runs_folder):
             raise
         words = " ".join(
             ("latest", run_name) if instance is None else ("latest", run_name, instance)
@@ -69,7 +69,7 @@ def _find_run(run_name: str, runs_folder: Path, instance: str | None) -> RunFold
 def _is_in_latest_run(name: str, out: Path) -> bool:
     """Whether the newest run has an instance of this id."""
     try:
-        latest = RunFolder.find(LATEST, out)
+        latest = RunFolder.find(LATEST_LINK, out)
     except UsageError:
         return False
     return name in {one.id for one in latest.instances()}

@@ -26,7 +26,7 @@ else:
     calibration = deferred_module("swe_router.estimates.acceptance.calibration")
 
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def check_no_code(run: RunFolder, header: Header) -> None:
@@ -35,13 +35,13 @@ def check_no_code(run: RunFolder, header: Header) -> None:
     ``module:Class`` would import whatever stands there; a plugin that is installed has a name.
     """
     settings = header.settings
-    for place, name in _plugins(settings):
+    for place, name in _named_plugins(settings):
         if ":" in name:
             raise UsageError(
                 f"{run.settings_file}: {place} names code ({name!r}), which is not loaded from a"
                 " run folder: install the plugin and register its name as an entry point"
             )
-    for place, name in _paths(settings):
+    for place, name in _named_paths(settings):
         path = Path(name).expanduser()
         if name and path.exists() and path.resolve().is_relative_to(run.path.resolve()):
             raise UsageError(
@@ -52,7 +52,7 @@ def check_no_code(run: RunFolder, header: Header) -> None:
             check_regular_file(path)
 
 
-def may_act(
+def require_trusted(
     run: RunFolder,
     header: Header,
     *,
@@ -66,8 +66,10 @@ def may_act(
     settings ask for is no risk. ``sandboxes_only``: nothing but its sandboxes are used, as in
     grading.
     """
-    found = [*_risks(header.settings), *_risks_of_rest(run, header)]
-    known: Collection[str] = () if requested is None else [words for _, words in _risks(requested)]
+    found = [*_risks_of_settings(header.settings), *_risks_of_header(run, header)]
+    known: Collection[str] = (
+        () if requested is None else [words for _, words in _risks_of_settings(requested)]
+    )
     risk = [
         words
         for place, words in found
@@ -88,17 +90,17 @@ def may_act(
 
 def names_code(settings: Settings) -> bool:
     """Whether a policy, selector, data set or verifier is named as ``module:Class``."""
-    return any(":" in name for _, name in _plugins(settings))
+    return any(":" in name for _, name in _named_plugins(settings))
 
 
-def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
+def _risks_of_settings(settings: Settings) -> Iterator[tuple[str, str]]:
     """(place, sentence) of what these settings do that could do harm."""
-    named = [*_plugins(settings), ("sandbox.kind", settings.sandbox.kind)]
+    named = [*_named_plugins(settings), ("sandbox.kind", settings.sandbox.kind)]
     for name, tier in settings.tiers.items():
         named += [(f"tiers.{name}.dialect", tier.dialect)]
         named += [(f"tiers.{name}.options.record", str(tier.options.get("record", "")))]
         host = urlsplit(tier.base_url).hostname or ""
-        if tier.api_key_env and host and host not in LOOPBACK:
+        if tier.api_key_env and host and host not in LOOPBACK_HOSTS:
             yield f"tiers.{name}", f"send ${tier.api_key_env} to {tier.base_url} (tiers.{name})"
         if tier.options.get("record"):
             file = str(tier.options.get("file", ""))
@@ -116,7 +118,7 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
         )
 
 
-def _risks_of_rest(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:
+def _risks_of_header(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:
     """The same for values resolved when the run began, which are stored next to the settings."""
     if ":" in header.sandbox:
         yield "sandbox", f"load code that it names (sandbox.kind = {header.sandbox!r})"
@@ -132,14 +134,14 @@ def _risks_of_rest(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:
             yield "sandbox.build", words
 
 
-def _plugins(settings: Settings) -> list[tuple[str, str]]:
+def _named_plugins(settings: Settings) -> list[tuple[str, str]]:
     """Where the settings name a plugin that a replay makes, and the name."""
     verifiers = [("verify.names", name) for name in settings.verify.names]
     named = [("policy.name", settings.policy.name), ("selector", settings.selector)]
     return [*named, ("dataset", settings.dataset), *verifiers]
 
 
-def _paths(settings: Settings) -> list[tuple[str, str]]:
+def _named_paths(settings: Settings) -> list[tuple[str, str]]:
     """Where the settings name a file that a replay reads, and the path."""
     given = settings.verify.calibration
     fitted = "" if given in (calibration.SHIPPED, calibration.NONE) else given

@@ -11,7 +11,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger.state import LedgerState
 
-WORDS = {"settled": "settled", "lost": "lost", "open": "still reserved"}
+CALL_STATE_WORDS = {"settled": "settled", "lost": "lost", "open": "still reserved"}
 
 
 def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str]]:
@@ -25,8 +25,12 @@ def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str
     for call in ledger.calls.values():
         owner = call.key.partition("/")[0]
         left = call.fate == "open"
-        if owner in standing and call.fate in WORDS and (left or call.key not in explained):
-            sums[call.key, WORDS[call.fate]] += call.usd if left else call.charged
+        if (
+            owner in standing
+            and call.fate in CALL_STATE_WORDS
+            and (left or call.key not in explained)
+        ):
+            sums[call.key, CALL_STATE_WORDS[call.fate]] += call.usd if left else call.charged
     for name in ledger.open_holds:
         hold = ledger.holds[name]
         if hold.key.partition("/")[0] in standing:
@@ -57,14 +61,14 @@ def _recorded_keys(run: RunFolder, settled: Mapping[str, Decimal]) -> set[str]:
             attempt_id = outcome.attempt.id
             found.add(f"{name}/{attempt_id}")
             key = f"{name}/verify:{attempt_id}"
-            if outcome.candidate is not None or _paid_before_it_broke(run, name, attempt_id) == (
+            if outcome.candidate is not None or _usd_paid_before_break(run, name, attempt_id) == (
                 settled.get(key, Decimal(0))
             ):
                 found.add(key)
     return found
 
 
-def _paid_before_it_broke(run: RunFolder, instance_id: str, attempt_id: str) -> Decimal | None:
+def _usd_paid_before_break(run: RunFolder, instance_id: str, attempt_id: str) -> Decimal | None:
     """USD of the answers on file that verifiers paid for this attempt; None without any.
 
     Such an attempt was being verified when its process died, and its sandbox broke when the

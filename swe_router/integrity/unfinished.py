@@ -16,36 +16,36 @@ from swe_router.ledger.ledger import Ledger, budget_mismatch
 from swe_router.ledger.owner import this_person
 from swe_router.records import Instance, RunRecord
 
-RETRIED = {
+RETRIED_STATUSES = {
     "none": frozenset[str](),
     "infra": frozenset({"infra"}),
     "limit": frozenset({"infra", "budget"}),
     "all": frozenset({"infra", "budget", "empty"}),
 }
 """What ``--retry`` tries again, by the status of the record."""
-LIMITS = frozenset({"budget", "steps", "time"})
+LIMIT_EXITS = frozenset({"budget", "steps", "time"})
 """Exits of attempts that a limit of their own ended."""
-Again = Literal["", "anew", "on"]
+RetryMode = Literal["", "anew", "on"]
 
 
-def owed_instances(run: RunFolder, retry: str) -> list[Instance]:
+def pending_instances(run: RunFolder, retry: str) -> list[Instance]:
     """Instances without a record, and those whose record is of a kind to be tried again.
 
     One that an earlier launch began anew and did not conclude is owed like any other; so is one
     that ended for lack of money, once the cap was raised over the one that it ended under.
     """
-    records, cap = standing_records(run), cap_of(run)
+    records, cap_usd = standing_records(run), cap_in_force(run)
     return [
         one
         for one in run.instances()
-        if one.id not in records or retry_mode(records[one.id], retry, cap)
+        if one.id not in records or retry_mode(records[one.id], retry, cap_usd)
     ]
 
 
-def newly_paid(run: RunFolder) -> bool:
+def has_newly_payable(run: RunFolder) -> bool:
     """Something ended for lack of money before the cap was raised: it is owed."""
-    cap = cap_of(run)
-    return any(_raised(record, cap) for record in standing_records(run).values())
+    cap_usd = cap_in_force(run)
+    return any(_cap_was_raised(record, cap_usd) for record in standing_records(run).values())
 
 
 def standing_records(run: RunFolder) -> dict[str, RunRecord]:
@@ -70,47 +70,51 @@ def records_to_learn(run: RunFolder) -> list[RunRecord]:
     return found[::-1]
 
 
-def take_up(run: RunFolder, retry: str, todo: list[Instance]) -> None:
+def reopen_pending(run: RunFolder, retry: str, instances: list[Instance]) -> None:
     """Reopen what is owed: continued where money was short, else started again."""
-    records, cap = standing_records(run), cap_of(run)
-    for one in todo:
+    records, cap_usd = standing_records(run), cap_in_force(run)
+    for one in instances:
         record, log = records.get(one.id), InstanceLog(run.attempt_folder(one.id))
-        if record is not None and retry_mode(record, retry, cap) == "on":
+        if record is not None and retry_mode(record, retry, cap_usd) == "on":
             log.reopen()
         elif record is not None:
             log.restart()
 
 
-def retry_mode(record: RunRecord, retry: str, cap: Decimal | None) -> Again:
+def retry_mode(record: RunRecord, retry: str, cap_usd: Decimal | None) -> RetryMode:
     """Whether a concluded instance is tried again, and how; pure.
 
     ``on``: with all that was done as its history, which is what lack of money asks for.
     """
     asked = retry in {"limit", "all"} and record.status != "infra"
-    if _raised(record, cap) or (asked and record.short_of_money):
+    if _cap_was_raised(record, cap_usd) or (asked and record.short_of_money):
         return "on"
-    return "anew" if record.status in RETRIED[retry] or (asked and _limited(record)) else ""
+    return (
+        "anew"
+        if record.status in RETRIED_STATUSES[retry] or (asked and _ended_at_own_limit(record))
+        else ""
+    )
 
 
-def _limited(record: RunRecord) -> bool:
+def _ended_at_own_limit(record: RunRecord) -> bool:
     """Nothing was accepted, and an attempt ended at a limit of its own."""
     ends = {outcome.attempt.trajectory.exit for outcome in record.outcomes}
-    return bool(ends & LIMITS) and not any(outcome.accepted for outcome in record.outcomes)
+    return bool(ends & LIMIT_EXITS) and not any(outcome.accepted for outcome in record.outcomes)
 
 
-def _raised(record: RunRecord, cap: Decimal | None) -> bool:
+def _cap_was_raised(record: RunRecord, cap_usd: Decimal | None) -> bool:
     """It was short of money under a lower cap than the present one."""
-    if cap is None or not record.short_of_money:
+    if cap_usd is None or not record.short_of_money:
         return False
-    return not record.decisions or record.decisions[-1].purse.budget < cap
+    return not record.decisions or record.decisions[-1].purse.budget < cap_usd
 
 
-def cap_of(run: RunFolder) -> Decimal | None:
+def cap_in_force(run: RunFolder) -> Decimal | None:
     """The cap in force, as the ledger has it; None before there is one."""
     return log_reader.read_ledger(run.ledger_file).budget
 
 
-def ungraded(run: RunFolder) -> bool:
+def has_ungraded(run: RunFolder) -> bool:
     """Some concluded instance hands in what no grader was shown."""
     grades = run.grades()
     for name, record in run.records().items():
@@ -120,7 +124,7 @@ def ungraded(run: RunFolder) -> bool:
     return False
 
 
-def same_budget(run: RunFolder, header: Header) -> None:
+def require_same_budget(run: RunFolder, header: Header) -> None:
     """Raises ``UsageError`` when the budget was changed in the settings of a run."""
     state, budget = log_reader.read_ledger(run.ledger_file), header.settings.budget
     if state.opened is not None and state.opened != budget:
@@ -129,7 +133,7 @@ def same_budget(run: RunFolder, header: Header) -> None:
 
 def raise_cap(ledger: Ledger, run: RunFolder, budget: Decimal, say: Callable[[str], None]) -> None:
     """Put a higher cap on record; ``UsageError`` for a lower one."""
-    before = cap_of(run)
+    before = cap_in_force(run)
     if ledger.raise_cap(budget, this_person()):
         say(f"the cap of {run.name} is ${budget} now, raised from ${before}")
     else:

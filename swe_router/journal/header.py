@@ -35,7 +35,7 @@ class Header:
     digest: str
     rates: Mapping[str, PriceRate]
     """Tier -> the rate at which it is billed for the whole run."""
-    skipped: Mapping[str, str]
+    skipped_tiers: Mapping[str, str]
     """Tier -> why it is not used."""
     sandbox: str
     """``docker`` or ``local``: what ``auto`` came to."""
@@ -55,7 +55,7 @@ class Header:
     instances: str = ""
     """``instances_digest`` of its instances; empty in runs made before it was stored."""
 
-    def plain(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON of ``settings.json``; ``seal`` is over all the rest."""
         tree: dict[str, Any] = {
             "schema": SCHEMA,
@@ -64,7 +64,7 @@ class Header:
             "digest": self.digest,
             "sandbox": self.sandbox,
             "rates": {name: rate.model_dump(mode="json") for name, rate in self.rates.items()},
-            "skipped": dict(self.skipped),
+            "skipped": dict(self.skipped_tiers),
             "prompts": dict(self.prompts),
             "stop_loss": {n: one.model_dump(mode="json") for n, one in self.stop_loss.items()},
             "made_with": dict(self.made_with),
@@ -79,7 +79,7 @@ class Header:
         """One plan per usable tier, from cheap to strong."""
         plans = []
         for name in self.settings.ladder:
-            if name not in self.skipped:
+            if name not in self.skipped_tiers:
                 tier = self.settings.tiers[name]
                 budget = Budget(
                     dollars=tier.attempt_usd,
@@ -96,19 +96,19 @@ class Header:
         return any(tier.dialect == "scripted" for tier in self.settings.tiers.values())
 
 
-def of_run(run: RunFolder) -> Header:
+def header_of_run(run: RunFolder) -> Header:
     """The header of a run on disk.
 
     Raises ``UsageError`` when it is damaged, of another format or of a newer version.
     """
     tree = run.header()
-    _readable(run, tree)
+    _require_readable(run, tree)
     try:
         return Header(
-            settings=_built(run, tree["settings"]),
+            settings=_settings_from(run, tree["settings"]),
             digest=tree["digest"],
             rates={name: PriceRate.model_validate(row) for name, row in tree["rates"].items()},
-            skipped=tree["skipped"],
+            skipped_tiers=tree["skipped"],
             sandbox=tree["sandbox"],
             prompts=tree["prompts"],
             created=float(tree["created"]),
@@ -119,7 +119,9 @@ def of_run(run: RunFolder) -> Header:
             code=tree["code"],
             made_with={str(k): str(v) for k, v in tree.get("made_with", {}).items()},
             rules=int(tree.get("rules", 1)),
-            knobs=dict(tree["knobs"]) if "knobs" in tree else EARLIER_KNOBS.get(_policy(tree), {}),
+            knobs=dict(tree["knobs"])
+            if "knobs" in tree
+            else EARLIER_KNOBS.get(_policy_settings(tree), {}),
             instances=str(tree.get("instances", "")),
         )
     except ValidationError as error:
@@ -134,7 +136,7 @@ def of_run(run: RunFolder) -> Header:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
 
 
-def _built(run: RunFolder, tree: Mapping[str, Any]) -> Settings:
+def _settings_from(run: RunFolder, tree: Mapping[str, Any]) -> Settings:
     """The settings of a run; ``UsageError`` names the file as well as the setting."""
     try:
         return build(tree)
@@ -142,11 +144,11 @@ def _built(run: RunFolder, tree: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{run.settings_file}: {error}; restore the file from a copy") from None
 
 
-def _policy(tree: Mapping[str, Any]) -> str:
+def _policy_settings(tree: Mapping[str, Any]) -> str:
     return str(tree["settings"]["policy"]["name"])
 
 
-def _readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
+def _require_readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for a run that this version cannot read as it was meant."""
     schema, code = tree.get("schema"), str(tree.get("code", ""))
     if not isinstance(schema, str):
@@ -156,9 +158,9 @@ def _readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
             f"run {run.name} is of another format ({schema!r}; this swe-router {__version__} reads"
             f" {SCHEMA!r}): use the swe-router that made it ({code or 'it does not say which'})"
         )
-    version, rule = _parts(code), tree.get("rules", 1)
+    version, rule = _version_parts(code), tree.get("rules", 1)
     newer = (
-        version > _parts(__version__)
+        version > _version_parts(__version__)
         or not isinstance(rule, int)
         or rule not in loop_rules.VERSIONS
     )
@@ -169,7 +171,7 @@ def _readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
         )
 
 
-def _parts(version: str) -> tuple[int, ...]:
+def _version_parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
@@ -191,7 +193,7 @@ def instances_digest(instances: Sequence[Instance]) -> str:
     return digest_of([one.model_dump(mode="json") for one in instances])
 
 
-def is_whole(run: RunFolder) -> bool:
+def is_unchanged(run: RunFolder) -> bool:
     """Whether the file is unchanged since the run began.
 
     By the settings as the file holds them: a field that a newer version added is not in there.

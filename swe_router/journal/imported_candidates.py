@@ -16,7 +16,7 @@ from swe_router.journal.instance_log import InstanceLog
 from swe_router.records import Outcome, Step
 from swe_router.safe_files import check_regular_file
 
-NAME = "imported.json"
+CASE_FILE = "imported.json"
 
 
 def store_case(folder: Path, case: CandidateCase) -> None:
@@ -31,7 +31,7 @@ def store_case(folder: Path, case: CandidateCase) -> None:
         "names": dict(case.names),
         "models": dict(case.models),
     }
-    jsonl.write_whole(folder / NAME, jsonl.as_json(tree).decode() + "\n")
+    jsonl.write_whole(folder / CASE_FILE, jsonl.as_json(tree).decode() + "\n")
 
 
 def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
@@ -39,7 +39,7 @@ def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
 
     Raises ``UsageError`` when the file is damaged.
     """
-    path = folder / NAME
+    path = folder / CASE_FILE
     check_regular_file(path)
     try:
         tree = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
@@ -48,7 +48,7 @@ def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     try:
-        outcomes, peers = _outcomes(tree["outcomes"]), _outcomes(tree["peers"])
+        outcomes, peers = _outcomes_from(tree["outcomes"]), _outcomes_from(tree["peers"])
         ids = [one.attempt.id for one in (*outcomes, *peers)]
         known_steps = {one: InstanceLog(folder).steps(one) for one in ids} if steps else {}
         return CandidateCase(str(tree["instance_id"]), outcomes, peers, dict(tree["names"]),
@@ -57,7 +57,7 @@ def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
         raise UsageError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 
 
-def _outcomes(rows: Any) -> tuple[Outcome, ...]:
+def _outcomes_from(rows: Any) -> tuple[Outcome, ...]:
     return tuple(Outcome.model_validate(row) for row in rows)
 
 

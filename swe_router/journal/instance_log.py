@@ -24,10 +24,10 @@ from swe_router.records import (
     checked_name,
 )
 
-_ANSWER = ".answer.json"
-_PAID = "paid"
+_ANSWER_SUFFIX = ".answer.json"
+_PAID_SUFFIX = "paid"
 """Key of a line that holds a receipt and no step."""
-_NO_ATTEMPT = ("moves", "notes")
+_RESERVED_NAMES = ("moves", "notes")
 """Files of an instance that belong to no attempt."""
 
 
@@ -43,7 +43,7 @@ class Move:
     """Those of its attempts that were not needed any more."""
 
     @property
-    def stopped(self) -> bool:
+    def is_stop(self) -> bool:
         """The decision was to stop."""
         return isinstance(self.decided.decision, Stop)
 
@@ -74,7 +74,7 @@ class Receipts:
         self._log, self._attempt, self._among_steps = log, attempt_id, among_steps
         self._left = log.unused_receipt(attempt_id)
 
-    def paid(self, request: str) -> Completion | None:
+    def paid_answer(self, request: str) -> Completion | None:
         """The answer that a killed predecessor had paid for this request, once."""
         left, self._left = self._left, None
         return left.completion if left is not None and left.request == request else None
@@ -82,7 +82,7 @@ class Receipts:
     def keep(self, request: str, reservation: str, answer: Completion) -> None:
         """Put an answer in the place of the one before; durable when it returns."""
         kept = Receipt(request=request, reservation=reservation, completion=answer)
-        self._log.keep(self._attempt, kept, among_steps=self._among_steps)
+        self._log.keep_receipt(self._attempt, kept, among_steps=self._among_steps)
 
 
 class InstanceLog:
@@ -92,53 +92,55 @@ class InstanceLog:
         self._folder = folder
         self._moves = folder / "moves.jsonl"
 
-    def decided(self, decided: RecordedDecision, attempts: Sequence[str]) -> None:
+    def record_decision(self, decided: RecordedDecision, attempts: Sequence[str]) -> None:
         """Note a decision and the ids of its attempts before it is carried out."""
         jsonl.make_folder(self._folder)
         row = {"decided": decided.model_dump(mode="json"), "attempts": list(attempts)}
         jsonl.append_value(self._moves, row)
 
-    def rescued(self, outcome: Outcome) -> None:
+    def record_rescued(self, outcome: Outcome) -> None:
         """Keep what an interrupted attempt left; the attempt itself is still owed."""
         jsonl.append_value(self._moves, {"rescued": outcome.model_dump(mode="json")})
 
-    def broke(self, outcome: Outcome) -> None:
+    def record_broken(self, outcome: Outcome) -> None:
         """Keep an attempt whose sandbox broke, before it is made again under the next name."""
         jsonl.append_value(self._moves, {"broke": outcome.model_dump(mode="json")})
 
-    def broken(self, attempt_id: str) -> tuple[Outcome, ...]:
+    def broken_outcomes(self, attempt_id: str) -> tuple[Outcome, ...]:
         """The attempt and its repeats whose sandboxes broke, of those that were made again."""
         found: list[Outcome] = []
         for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "broke" in row:
-                found += self._outcomes(number, [row["broke"]])
+                found += self._outcomes_from(number, [row["broke"]])
         return tuple(one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}."))
 
-    def next_number(self) -> int:
+    def next_attempt_number(self) -> int:
         """The first attempt number not yet used, restarts included."""
         names = [path.name for path in self._folder.glob("*-*.jsonl*")]
         for file in self._folder.glob("moves*.jsonl"):
             names += [name for row in jsonl.read_lines(file) for name in row.get("attempts", ())]
         return 1 + max((int(n.partition("-")[0]) for n in names if n[0].isdigit()), default=0)
 
-    def outcomes(self, outcomes: Sequence[Outcome], left_out: SkippedPlans | None = None) -> None:
+    def record_outcomes(
+        self, outcomes: Sequence[Outcome], left_out: SkippedPlans | None = None
+    ) -> None:
         """Write the outcomes of the last decision, and which of its attempts were skipped."""
         row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
         if left_out is not None:
             row["left_out"] = left_out.model_dump(mode="json")
         jsonl.append_value(self._moves, row)
 
-    def verified(self, outcomes: Sequence[Outcome]) -> None:
+    def record_verified_imports(self, outcomes: Sequence[Outcome]) -> None:
         """Write the verdicts on the imported candidates of the instance."""
         jsonl.make_folder(self._folder)
         rows = [outcome.model_dump(mode="json") for outcome in outcomes]
         jsonl.append_value(self._moves, {"imported": rows})
 
-    def imported(self) -> tuple[Outcome, ...] | None:
-        """What ``verified`` wrote, or None when that is still owed."""
+    def verified_imports(self) -> tuple[Outcome, ...] | None:
+        """What ``record_verified_imports`` wrote, or None when that is still owed."""
         for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "imported" in row:
-                return self._outcomes(number, row["imported"])
+                return self._outcomes_from(number, row["imported"])
         return None
 
     def moves(self) -> list[Move]:
@@ -153,7 +155,7 @@ class InstanceLog:
             elif "reopened" in row:
                 del moves[int(row["reopened"]) :]
             elif moves and "outcomes" in row:
-                outcomes = self._outcomes(number, row["outcomes"])
+                outcomes = self._outcomes_from(number, row["outcomes"])
                 left = row.get("left_out")
                 left_out = (
                     jsonl.parse_row(self._moves, number, SkippedPlans, left)
@@ -165,7 +167,7 @@ class InstanceLog:
                 raise UsageError(f"{self._moves}:{number} holds an outcome without a decision")
         return moves
 
-    def _outcomes(self, number: int, rows: Any) -> tuple[Outcome, ...]:
+    def _outcomes_from(self, number: int, rows: Any) -> tuple[Outcome, ...]:
         rows = rows if isinstance(rows, list) else [rows]
         return tuple(jsonl.parse_row(self._moves, number, Outcome, row) for row in rows)
 
@@ -174,7 +176,7 @@ class InstanceLog:
         found = None
         for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "rescued" in row:
-                (found,) = self._outcomes(number, [row["rescued"]])
+                (found,) = self._outcomes_from(number, [row["rescued"]])
         return found
 
     def belongs_to(self, record: RunRecord) -> bool:
@@ -192,7 +194,7 @@ class InstanceLog:
         """
         moves = self.moves()
         kept = len(moves)
-        while kept and (moves[kept - 1].stopped or moves[kept - 1].never_begun):
+        while kept and (moves[kept - 1].is_stop or moves[kept - 1].never_begun):
             kept -= 1
         jsonl.append_value(self._moves, {"reopened": kept})
 
@@ -202,22 +204,23 @@ class InstanceLog:
         So do the verdicts on its imported candidates.
         """
         if self._moves.exists():
-            known = self.imported()
+            known = self.verified_imports()
             older = len(list(self._folder.glob("moves.*.jsonl"))) + 1
             self._moves.rename(self._folder / f"moves.{older}.jsonl")
             if known is not None:
-                self.verified(known)
+                self.record_verified_imports(known)
 
-    def record(self, attempt_id: str, step: Step) -> None:
+    def record_step(self, attempt_id: str, step: Step) -> None:
         """Append a step; a killed process leaves it whole.
 
-        It is synced with the next receipt (``keep``) or with ``close``. A power cut before that
-        takes this step alone: its paid answer is durable, and a resume acts on it once more.
+        It is synced with the next receipt (``keep_receipt``) or with ``close_attempt``. A power cut
+        before that takes this step alone: its paid answer is durable, and a resume acts on it once
+        more.
         """
-        self._append(attempt_id, step.model_dump(mode="json"), durable=False)
+        self._append_row(attempt_id, step.model_dump(mode="json"), durable=False)
 
-    def _append(self, attempt_id: str, row: Any, *, durable: bool) -> None:
-        path = self._file(attempt_id, ".jsonl")
+    def _append_row(self, attempt_id: str, row: Any, *, durable: bool) -> None:
+        path = self._attempt_file(attempt_id, ".jsonl")
         if not path.exists():
             jsonl.make_folder(self._folder)
             # Closed before its process was killed, and now continued.
@@ -227,47 +230,49 @@ class InstanceLog:
     def steps(self, attempt_id: str) -> tuple[Step, ...]:
         """The steps of an attempt, closed or not; none when it never began."""
         for ending in (".jsonl", ".jsonl.gz"):
-            path = self._file(attempt_id, ending)
+            path = self._attempt_file(attempt_id, ending)
             if path.exists():
                 return tuple(
                     jsonl.parse_row(path, number, Step, row)
                     for number, row in enumerate(jsonl.read_lines(path), 1)
-                    if _PAID not in row
+                    if _PAID_SUFFIX not in row
                 )
         return ()
 
-    def close(self, attempt_id: str) -> None:
+    def close_attempt(self, attempt_id: str) -> None:
         """Compress the steps of an attempt that is over; durable when this returns."""
-        path = self._file(attempt_id, ".jsonl")
+        path = self._attempt_file(attempt_id, ".jsonl")
         if path.exists():
-            jsonl.compress(path, exclude_line=b'{"%s":' % _PAID.encode())
-        self._file(attempt_id, _ANSWER).unlink(missing_ok=True)
+            jsonl.compress(path, exclude_line=b'{"%s":' % _PAID_SUFFIX.encode())
+        self._attempt_file(attempt_id, _ANSWER_SUFFIX).unlink(missing_ok=True)
 
-    def keep(self, attempt_id: str, receipt: Receipt, *, among_steps: bool = False) -> None:
+    def keep_receipt(self, attempt_id: str, receipt: Receipt, *, among_steps: bool = False) -> None:
         """Note the paid answer that waits for its step, in the place of the one before.
 
         Durable when this returns, and with it all steps of this attempt so far.
         """
         if among_steps:
-            self._append(attempt_id, {_PAID: receipt.model_dump(mode="json")}, durable=True)
+            self._append_row(
+                attempt_id, {_PAID_SUFFIX: receipt.model_dump(mode="json")}, durable=True
+            )
             return
         jsonl.make_folder(self._folder)
         text = jsonl.as_json(receipt.model_dump(mode="json")).decode()
-        jsonl.write_whole(self._file(attempt_id, _ANSWER), text)
+        jsonl.write_whole(self._attempt_file(attempt_id, _ANSWER_SUFFIX), text)
 
-    def tidy(self) -> None:
+    def remove_used_receipts(self) -> None:
         """Remove answers whose steps are stored: the instance is concluded."""
-        for path in self._folder.glob(f"*{_ANSWER}"):
+        for path in self._folder.glob(f"*{_ANSWER_SUFFIX}"):
             path.unlink(missing_ok=True)
 
     def receipt(self, attempt_id: str) -> Receipt | None:
         """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
-        path = self._file(attempt_id, ".jsonl")
-        found = [row[_PAID] for row in jsonl.read_lines(path) if _PAID in row]
+        path = self._attempt_file(attempt_id, ".jsonl")
+        found = [row[_PAID_SUFFIX] for row in jsonl.read_lines(path) if _PAID_SUFFIX in row]
         try:
             if found:
                 return Receipt.model_validate(found[-1])
-            path = self._file(attempt_id, _ANSWER)
+            path = self._attempt_file(attempt_id, _ANSWER_SUFFIX)
             return Receipt.model_validate(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
@@ -290,15 +295,18 @@ class InstanceLog:
 
     def receipts(self) -> Iterator[Receipt]:
         """The last paid answer of each attempt that is not closed."""
-        names = {path.name.removesuffix(_ANSWER) for path in self._folder.glob(f"*{_ANSWER}")}
+        names = {
+            path.name.removesuffix(_ANSWER_SUFFIX)
+            for path in self._folder.glob(f"*{_ANSWER_SUFFIX}")
+        }
         files = {path.name.removesuffix(".jsonl") for path in self._folder.glob("*.jsonl")}
-        names |= {name for name in files if not name.startswith(_NO_ATTEMPT)}
+        names |= {name for name in files if not name.startswith(_RESERVED_NAMES)}
         for name in sorted(names):
             found = self.receipt(name)
             if found is not None:
                 yield found
 
-    def _file(self, attempt_id: str, ending: str) -> Path:
+    def _attempt_file(self, attempt_id: str, ending: str) -> Path:
         """A file of an attempt. Raises ``UsageError`` for an id that is a path or no name."""
         try:
             return self._folder / f"{checked_name(attempt_id)}{ending}"

@@ -39,11 +39,11 @@ from swe_router.errors import UsageError
 from swe_router.records import Grade, Instance, RunRecord, checked_name
 from swe_router.safe_files import check_plain_folder, check_regular_file, path_within
 
-LATEST = "latest"
-FILES = ("settings.json", "instances.jsonl", "ledger.jsonl", "records.jsonl")
+LATEST_LINK = "latest"
+RECOGNISING_FILES = ("settings.json", "instances.jsonl", "ledger.jsonl", "records.jsonl")
 """Files by which a run folder is recognised, also one without its settings."""
-MADE_WITH = "made-with"
-ORPHANS = 60.0
+INPUTS_FOLDER = "made-with"
+MAX_ORPHAN_WAIT_SECONDS = 60.0
 
 
 class RunFolder:
@@ -52,9 +52,11 @@ class RunFolder:
     ``orphans``: seconds that ``locked`` gives the workers of a killed driver to end.
     """
 
-    def __init__(self, path: Path, *, orphans: float = ORPHANS) -> None:
+    def __init__(
+        self, path: Path, *, max_orphan_wait_seconds: float = MAX_ORPHAN_WAIT_SECONDS
+    ) -> None:
         self.path = path
-        self._orphans = orphans
+        self._orphans = max_orphan_wait_seconds
         self._read: dict[Path, tuple[tuple[int, int], tuple[Any, ...]]] = {}
         self.settings_file = path / "settings.json"
         self.ledger_file = path / "ledger.jsonl"
@@ -85,7 +87,7 @@ class RunFolder:
     ) -> Self:
         """A new run folder under ``base``; a taken name gets a number.
 
-        ``made_with`` are texts that ``kept`` gives back.
+        ``made_with`` are texts that ``input_text`` gives back.
         """
         path = base / name
         for number in range(2, 1000):
@@ -99,9 +101,9 @@ class RunFolder:
                 raise UsageError(f"cannot create a run under {base}: {found}") from None
         run = cls(path)
         run.logs.mkdir()
-        (path / MADE_WITH).mkdir()
+        (path / INPUTS_FOLDER).mkdir()
         for text in made_with:
-            jsonl.write_whole(path / MADE_WITH / text_digest(text), text)
+            jsonl.write_whole(path / INPUTS_FOLDER / text_digest(text), text)
         for instance in instances:
             jsonl.append_value(path / "instances.jsonl", instance.model_dump(mode="json"))
         jsonl.write_whole(run.settings_file, json.dumps(dict(header), indent=1, default=str) + "\n")
@@ -115,7 +117,7 @@ class RunFolder:
         Raises ``UsageError`` when there is none, when it is no run folder, and for one that holds
         a link which leads out of it, a pipe or a device.
         """
-        newest = _by_age(base)[-1:] if name == LATEST else []
+        newest = _oldest_first(base)[-1:] if name == LATEST_LINK else []
         for path in (Path(name).expanduser(), base / name, *newest):
             if is_run(path):
                 check_plain_folder(path)
@@ -147,12 +149,12 @@ class RunFolder:
         """What ``settings.json`` was sealed with: no two runs have the same. Empty without."""
         return str(self.header().get("seal") or "")
 
-    def kept_file(self, digest: str) -> Path:
+    def input_file(self, digest: str) -> Path:
         """Path of a stored input, by SHA-256, after checking that its content still matches.
 
         Raises ``UsageError`` when it is gone or holds something else.
         """
-        path = self.path / MADE_WITH / digest
+        path = self.path / INPUTS_FOLDER / digest
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise UsageError(f"{self.settings_file}: {digest[:80]!r} is no SHA-256")
         check_regular_file(path)
@@ -166,13 +168,13 @@ class RunFolder:
             raise UsageError(f"{path} was changed: it is not what the run was made with")
         return path
 
-    def kept(self, digest: str) -> str:
+    def input_text(self, digest: str) -> str:
         """The text that the run was made with, by its SHA-256. Raises ``UsageError``."""
-        return self.kept_file(digest).read_bytes().decode()
+        return self.input_file(digest).read_bytes().decode()
 
     def instances(self) -> list[Instance]:
         """The instances of the run, in order."""
-        return list(self._parsed(self.path / "instances.jsonl", Instance))
+        return list(self._read_values(self.path / "instances.jsonl", Instance))
 
     def add_record(self, record: RunRecord) -> None:
         """Append a concluded instance."""
@@ -180,7 +182,7 @@ class RunFolder:
 
     def concluded(self) -> Iterator[RunRecord]:
         """Every record in the order in which it fell, those that were tried again included."""
-        yield from self._once(self.records_file, RunRecord)
+        yield from self._read_if_changed(self.records_file, RunRecord)
 
     def records(self) -> dict[str, RunRecord]:
         """The last record of each instance, by id."""
@@ -193,7 +195,7 @@ class RunFolder:
 
     def grades(self) -> dict[str, Grade]:
         """The last grade of each instance, by id."""
-        return {grade.instance_id: grade for grade in self._parsed(self.grades_file, Grade)}
+        return {grade.instance_id: grade for grade in self._read_values(self.grades_file, Grade)}
 
     def add_candidate_grade(self, grade: Grade) -> None:
         """Append the verdict on a patch that is not handed in; the last one of a patch counts."""
@@ -206,7 +208,7 @@ class RunFolder:
         """
         found: dict[tuple[str, str], Grade] = {}
         for path in (self.candidate_grades_file, self.grades_file):
-            for grade in self._parsed(path, Grade):
+            for grade in self._read_values(path, Grade):
                 key = (grade.instance_id, grade.patch)
                 if grade.outcome != "ungraded" or key not in found:
                     found[key] = grade
@@ -214,7 +216,7 @@ class RunFolder:
 
     def candidate_grades(self) -> list[Grade]:
         """The lines of ``candidate_grades.jsonl`` as they stand."""
-        return list(self._parsed(self.candidate_grades_file, Grade))
+        return list(self._read_values(self.candidate_grades_file, Grade))
 
     def write_text(self, name: str, text: str) -> Path:
         """Replace a derived file such as ``report.md`` or ``preds.json``."""
@@ -274,7 +276,7 @@ class RunFolder:
         """True once the user asked this run to stop."""
         return os.path.exists(self._stop_name)  # noqa: PTH110  (asked seven times a step)
 
-    def _once(self, path: Path, kind: Any) -> tuple[Any, ...]:
+    def _read_if_changed(self, path: Path, kind: Any) -> tuple[Any, ...]:
         """The values of a file that is read again only once it has grown or changed."""
         try:
             stamp = (path.stat().st_size, path.stat().st_mtime_ns)
@@ -282,24 +284,28 @@ class RunFolder:
             stamp = (0, 0)
         known = self._read.get(path)
         if known is None or known[0] != stamp:
-            known = self._read[path] = (stamp, tuple(self._parsed(path, kind)))
+            known = self._read[path] = (stamp, tuple(self._read_values(path, kind)))
         return known[1]
 
-    def _parsed(self, path: Path, kind: Any) -> Iterator[Any]:
+    def _read_values(self, path: Path, kind: Any) -> Iterator[Any]:
         for number, row in enumerate(jsonl.read_lines(path), 1):
             yield jsonl.parse_row(path, number, kind, row)
 
 
 def is_run(path: Path) -> bool:
     """Whether a folder is one of a run, whole or not."""
-    here = [name for name in FILES if os.path.lexists(path / name)] if path.is_dir() else []
-    return FILES[0] in here or len(here) > 1
+    here = (
+        [name for name in RECOGNISING_FILES if os.path.lexists(path / name)]
+        if path.is_dir()
+        else []
+    )
+    return RECOGNISING_FILES[0] in here or len(here) > 1
 
 
 def runs_in(base: Path) -> list[Path]:
     """The run folders of a folder, damaged ones too, without the link to the latest."""
     there = sorted(base.iterdir()) if base.is_dir() else []
-    return [path for path in there if path.name != LATEST and is_run(path)]
+    return [path for path in there if path.name != LATEST_LINK and is_run(path)]
 
 
 def text_digest(text: str) -> str:
@@ -307,7 +313,7 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _by_age(base: Path) -> list[Path]:
+def _oldest_first(base: Path) -> list[Path]:
     """The runs under ``base``, oldest first: copied runs come without the link to the latest."""
     aged: list[tuple[float, str, Path]] = []
     for file in base.glob("*/settings.json"):
@@ -320,7 +326,7 @@ def _by_age(base: Path) -> list[Path]:
 
 
 def _point_latest(base: Path, path: Path) -> None:
-    link, fresh = base / LATEST, base / f".{LATEST}.{path.name}"
+    link, fresh = base / LATEST_LINK, base / f".{LATEST_LINK}.{path.name}"
     try:
         fresh.symlink_to(path.name)
         fresh.replace(link)

@@ -30,7 +30,7 @@ else:
     calibration = deferred_module("swe_router.estimates.acceptance.calibration")
 
 SCAFFOLD, TOOLS, CALIBRATION = "scaffold", "tools", "calibration"
-EARLIER = "earlier.json"
+EARLIER_PROMPTS_FILE = "earlier.json"
 
 
 def current_inputs(settings: Settings) -> dict[str, str]:
@@ -50,9 +50,9 @@ def current_inputs(settings: Settings) -> dict[str, str]:
     return found
 
 
-def manifest_json(sheet: Manifest) -> dict[str, Any]:
+def manifest_json(manifest: Manifest) -> dict[str, Any]:
     """A manifest as JSON, with its name and digest and without its texts."""
-    return {**sheet.model_dump(mode="json"), "name": sheet.name, "digest": sheet.digest}
+    return {**manifest.model_dump(mode="json"), "name": manifest.name, "digest": manifest.digest}
 
 
 def verifier_prompts(settings: Settings) -> list[str]:
@@ -82,8 +82,8 @@ def stored_manifest(run: RunFolder, header: Header) -> Manifest:
 def stored_texts(run: RunFolder, header: Header) -> dict[str, str]:
     """Label -> text of the prompts, the scaffold and the tools of a run. Raises ``UsageError``."""
     if not header.made_with:
-        return _earlier(run, header)
-    return {key: run.kept(one) for key, one in header.made_with.items() if key != CALIBRATION}
+        return _texts_of_earlier_run(run, header)
+    return {key: run.input_text(one) for key, one in header.made_with.items() if key != CALIBRATION}
 
 
 def verify_settings(run: RunFolder, header: Header) -> VerifySettings:
@@ -91,22 +91,22 @@ def verify_settings(run: RunFolder, header: Header) -> VerifySettings:
     verify, known = header.settings.verify, header.made_with.get(CALIBRATION)
     if known is None:
         return verify
-    return verify.model_copy(update={"calibration": str(run.kept_file(known))})
+    return verify.model_copy(update={"calibration": str(run.input_file(known))})
 
 
-def _earlier(run: RunFolder, header: Header) -> dict[str, str]:
+def _texts_of_earlier_run(run: RunFolder, header: Header) -> dict[str, str]:
     """The same for a run that stores nothing: by the digests of its prompts, from what shipped."""
-    known = json.loads((assets.assets_root() / "prompts" / EARLIER).read_bytes())
+    known = json.loads((assets.assets_root() / "prompts" / EARLIER_PROMPTS_FILE).read_bytes())
     found = {TOOLS: json.dumps(known[TOOLS])}
     for key, digest in header.prompts.items():
         if key.startswith("prompt/") and digest in known["prompts"]:
             found[key] = known["prompts"][digest]
         elif key.startswith("scaffold/") and digest in known["scaffolds"]:
             found[SCAFFOLD] = json.dumps(known["scaffolds"][digest])
-    return found if len(found) > len(header.prompts) else _own(run, header, found)
+    return found if len(found) > len(header.prompts) else _own_scaffold(run, header, found)
 
 
-def _own(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str]:
+def _own_scaffold(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str]:
     """The user's own scaffold of such a run, if it is still there and unchanged."""
     name = header.settings.scaffold
     refused = UsageError(

@@ -24,25 +24,25 @@ class VerifierStore(MutableMapping[str, Any]):
         self._known: dict[str, Any] | None = None
 
     def __getitem__(self, key: str) -> Any:
-        return self._all()[key]
+        return self._load_all()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        known = self._all()
+        known = self._load_all()
         jsonl.make_folder(self._path.parent)
         jsonl.append_value(self._path, {"key": key, "value": value})
         known[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self._all()[key]
+        del self._load_all()[key]
         jsonl.append_value(self._path, {"key": key, "gone": True})
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict(self._all()))
+        return iter(dict(self._load_all()))
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._load_all())
 
-    def _all(self) -> dict[str, Any]:
+    def _load_all(self) -> dict[str, Any]:
         if self._known is None:
             known: dict[str, Any] = {}
             for number, row in enumerate(jsonl.read_lines(self._path), 1):

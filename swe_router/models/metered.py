@@ -74,7 +74,7 @@ def _new(messages: Sequence[Message], known: Sequence[Message]) -> Sequence[Mess
 class AnswerStore(Protocol):
     """The durable memory of one attempt's last paid answer."""
 
-    def paid(self, request: str) -> Completion | None:
+    def paid_answer(self, request: str) -> Completion | None:
         """The answer that was kept for this request and not used yet, once."""
         ...
 
@@ -126,7 +126,7 @@ class MeteredModel:
     ) -> Completion:
         """See ``seams.Model``; ``Completion.usd`` is set."""
         request = self._digests.of(messages, tools, limits) if self._receipts else ""
-        known = self._receipts.paid(request) if self._receipts else None
+        known = self._receipts.paid_answer(request) if self._receipts else None
         if known is not None:
             self._remember(messages, tools, known)
             return known

@@ -25,11 +25,11 @@ from swe_router.records import (
 )
 from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.engine import conclude
-from swe_router.solve.handover import Handed, fell_back, hand_over
-from swe_router.solve.imported_outcomes import accepted_import, made_here, passed_on
-from swe_router.solve.moves import settled
+from swe_router.solve.handover import HandedOver, hand_over, why_not_continued
+from swe_router.solve.imported_outcomes import accepted_import, decision_after_imports, own_outcomes
+from swe_router.solve.moves import why_settled
 from swe_router.solve.selection import selector_for
-from swe_router.solve.unpaid import unpaid
+from swe_router.solve.unpaid import ended_for_lack_of_money
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ReplayCount:
 ZERO = Decimal(0)
 Difference = tuple[str, str, str]
 """Where, recorded, recomputed."""
-Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], HandedOver], Iterator[Difference]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,9 @@ def check_record(record: RunRecord, context: ReplayContext, count: ReplayCount) 
     again = conclude(record, selector, record.matrix.runs if record.matrix else ())
     _check_matrix(record, again.matrix, count)
     if record.unpaid is not None and record.decisions:
-        short = unpaid(context.policy, record.features, record.outcomes, record.decisions[-1])
+        short = ended_for_lack_of_money(
+            context.policy, record.features, record.outcomes, record.decisions[-1]
+        )
         count.same(record.instance.id, "unpaid", record.unpaid, short)
     for name in ("chosen", "status", "stop", "usd", "usage"):
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
@@ -114,14 +116,14 @@ def check_record(record: RunRecord, context: ReplayContext, count: ReplayCount) 
 
 def _check_decisions(record: RunRecord, context: ReplayContext, count: ReplayCount) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
-    outcomes = list(made_here(record.outcomes))
+    outcomes = list(own_outcomes(record.outcomes))
     history: tuple[Outcome, ...] = ()
     came = [one for one in record.outcomes if one.imported]
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         accepted = accepted_import(came) if number == 1 else None
         asked = decide_again(context.policy, record.features, history, decided)
-        again = accepted or passed_on(asked, context.policy, (*came, *history))
+        again = accepted or decision_after_imports(asked, context.policy, (*came, *history))
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
             left = gone.pop(number - 1, None)
@@ -203,7 +205,7 @@ def _check_skipped(
     for done in range(1, min(carried + (left is not None), plans)):
         seen = _take_move(list(move), done)
         if context.early_stop and not again:
-            again = settled(selector, (*history, *seen), plans - done)
+            again = why_settled(selector, (*history, *seen), plans - done)
             again = f"after {done}: {again}" if again else ""
     count.same(
         record.instance.id,
@@ -252,7 +254,7 @@ def _check_attempt(
         before,
         recorded_steps,
         context.room(plan),
-        fell_back(steps),
+        why_not_continued(steps),
         workdir=record.instance.workdir,
     )
     for where, recorded, recomputed in context.conversation(record, outcome, steps, handed):

@@ -31,8 +31,8 @@ from swe_router.records import (
 from swe_router.records.conversation import UNUSED_ANSWER
 from swe_router.seams import Sandbox
 from swe_router.solve.context import InstanceMemory, SolveContext
-from swe_router.solve.handover import Handed, hand_over
-from swe_router.solve.verification import verdicts
+from swe_router.solve.handover import HandedOver, hand_over
+from swe_router.solve.verification import verdicts_on
 
 MAX_ENGINE_TRIES = 3
 """Maximum starts of one attempt: the first, and restarts after the sandbox engine was lost."""
@@ -44,16 +44,16 @@ class _AttemptState:
 
     trajectory: Trajectory | None = None
     candidate: Candidate | None = None
-    leaks: LeakReport | None = None
-    sandbox: str = ""
+    leak_report: LeakReport | None = None
+    sandbox_identity: str = ""
     failure: BoundaryError | None = None
     exit: Exit = "broke"
-    notes: list[str] = field(default_factory=list)
+    end_reasons: list[str] = field(default_factory=list)
 
-    def owed(self, why: str) -> None:
+    def mark_interrupted(self, reason: str) -> None:
         """It was interrupted, and a later launch continues it."""
         self.exit = "interrupted"
-        self.notes.append(why)
+        self.end_reasons.append(reason)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class PlannedAttempt:
     id: str
     history: Sequence[Outcome]
     """All outcomes of the instance so far."""
-    before: Sequence[Outcome]
+    earlier_moves: Sequence[Outcome]
     """Outcomes of the moves before this one, which alone are handed over."""
 
     @property
@@ -79,7 +79,7 @@ def carry_out(context: SolveContext, planned: PlannedAttempt) -> tuple[Outcome, 
 
     That it broke is remembered before it is made again, for the repeat is paid for as well.
     """
-    outcomes = list(context.memory.broken(planned.id))
+    outcomes = list(context.memory.broken_outcomes(planned.id))
     remembered = len(outcomes)
     if not outcomes:
         outcomes.append(_attempt_and_verify(context, planned))
@@ -90,7 +90,7 @@ def carry_out(context: SolveContext, planned: PlannedAttempt) -> tuple[Outcome, 
         if context.stopping():
             break
         if len(outcomes) > remembered:
-            context.memory.broke(outcomes[-1])
+            context.memory.record_broken(outcomes[-1])
         retry_id = f"{planned.id}.{len(outcomes) + 1}"
         history = (*planned.history, *outcomes)
         outcomes.append(
@@ -114,11 +114,11 @@ def _attempt_and_verify(context: SolveContext, planned: PlannedAttempt) -> Outco
         return outcome  # pending: a stop cuts commands short, so no verdict could be trusted
     if left_over is not None and left_over == context.memory.unused_answer(planned.id):
         outcome = _with_last_answer(context.memory, outcome, *left_over)
-    context.memory.close(planned.id)
+    context.memory.close_attempt(planned.id)
     arm, steps = str(planned.plan.arm), outcome.attempt.trajectory.steps
     context.progress(planned.instance.id, arm, steps, "verifying")
-    peers = (*planned.history, *context.peers)
-    made = verdicts(context.verification, planned.instance, outcome, peers)
+    peers = (*planned.history, *context.foreign_peers)
+    made = verdicts_on(context.verification, planned.instance, outcome, peers)
     return outcome.model_copy(update={"verdicts": made})
 
 
@@ -134,7 +134,7 @@ def _with_last_answer(
     steps = tuple(memory.steps(attempt.id))
     last = Step(index=len(steps), request=request, completion=answer, note=UNUSED_ANSWER)
     last = last.sealed(steps[-1].seal if steps else "")
-    memory.record(attempt.id, last)
+    memory.record_step(attempt.id, last)
     ended = attempt.trajectory
     trajectory = Trajectory.of((*steps, last), ended.exit, ended.why)
     attempt = attempt.model_copy(update={"trajectory": trajectory})
@@ -146,106 +146,110 @@ def _run_attempt(
 ) -> tuple[Outcome, BoundaryError | None]:
     """The attempt as far as it came, without verdicts, and what broke it."""
     started = context.clock()
-    instance, plan, course = planned.instance, planned.plan, _AttemptState()
+    instance, plan, state = planned.instance, planned.plan, _AttemptState()
     context.progress(instance.id, str(plan.arm), 0, "starting")
     try:
-        context.ready(plan)
-        with context.purse.hold(plan.arm.model, plan.budget.dollars, planned.key) as hold:
-            _work(context, planned, course, hold, comes_back=comes_back)
+        context.require_reachable(plan)
+        with context.budget.hold(plan.arm.model, plan.budget.dollars, planned.key) as hold:
+            _run_in_sandbox(context, planned, state, hold, comes_back=comes_back)
     except LedgerRefused as error:
-        course.exit, course.failure = "budget", None
-        course.notes.append(str(error))
+        state.exit, state.failure = "budget", None
+        state.end_reasons.append(str(error))
     except StillAway as error:
-        course.owed(str(error))
+        state.mark_interrupted(str(error))
     except BoundaryError as error:
-        course.failure = error
+        state.failure = error
     steps = tuple(context.memory.steps(planned.id))
     attempt = Attempt(
         id=planned.id,
         instance_id=instance.id,
         plan=plan,
-        trajectory=course.trajectory or _trajectory(steps, course),
-        failure=as_failure(course.failure) if course.failure else None,
+        trajectory=state.trajectory or _broken_off_trajectory(steps, state),
+        failure=as_failure(state.failure) if state.failure else None,
         seconds=max(0.0, context.clock() - started),
-        leaks=course.leaks,
-        audit=context.audit(steps, instance),
-        sandbox=course.sandbox,
+        leaks=state.leak_report,
+        audit=context.audit_steps(steps, instance),
+        sandbox=state.sandbox_identity,
     )
-    return Outcome(attempt=attempt, candidate=course.candidate), course.failure
+    return Outcome(attempt=attempt, candidate=state.candidate), state.failure
 
 
-def _work(
+def _run_in_sandbox(
     context: SolveContext,
     planned: PlannedAttempt,
-    course: _AttemptState,
-    hold: Any,
+    state: _AttemptState,
+    budget_hold: Any,
     *,
     comes_back: bool,
 ) -> None:
     instance, plan = planned.instance, planned.plan
     with context.open_sandbox(instance) as sandbox:
-        course.sandbox = sandbox.identity
-        course.leaks = context.guard(sandbox, instance)
-        before = context.snapshot(sandbox)
+        state.sandbox_identity = sandbox.identity
+        state.leak_report = context.guard_against_leaks(sandbox, instance)
+        start_state = context.snapshot(sandbox)
         try:
-            session = f"{instance.id}#{_session(plan, planned.history)}"
-            model = context.model(plan, session, hold)
-            handed = _handed(context, planned, sandbox)
-            own = context.attempt_context_for(plan, planned.id, instance.id, handed)
-            course.trajectory = context.scaffold(plan.arm).solve(
-                instance, model, sandbox, plan.budget, replace(own, comes_back=comes_back)
+            session = f"{instance.id}#{_try_number(plan, planned.history)}"
+            model = context.model_for(plan, session, budget_hold)
+            handed = _handover_for(context, planned, sandbox)
+            attempt_context = context.attempt_context_for(plan, planned.id, instance.id, handed)
+            state.trajectory = context.scaffold_for(plan.arm).solve(
+                instance,
+                model,
+                sandbox,
+                plan.budget,
+                replace(attempt_context, comes_back=comes_back),
             )
         except LedgerRefused as error:
-            course.exit = "budget"
-            course.notes.append(str(error))
+            state.exit = "budget"
+            state.end_reasons.append(str(error))
         except StillAway as error:
-            course.owed(str(error))
+            state.mark_interrupted(str(error))
         except BoundaryError as error:
-            course.failure = error
+            state.failure = error
         except KeyboardInterrupt:
-            course.owed("stopped by the user")
+            state.mark_interrupted("stopped by the user")
         if context.verification.verifiers and not context.stopping():
-            context.soon_check(instance)
-        course.candidate = _rescue(before, sandbox, planned.id, course)
+            context.before_verification(instance)
+        state.candidate = _rescue_candidate(start_state, sandbox, planned.id, state)
 
 
-def _rescue(
-    before: Any, sandbox: Sandbox, attempt_id: str, course: _AttemptState
+def _rescue_candidate(
+    start_state: Any, sandbox: Sandbox, attempt_id: str, state: _AttemptState
 ) -> Candidate | None:
     """The diff from the live sandbox, whatever ended the attempt."""
     try:
-        candidate: Candidate = before.candidate(sandbox, attempt_id)
+        candidate: Candidate = start_state.candidate(sandbox, attempt_id)
     except SandboxError as error:
-        course.failure = course.failure or error
+        state.failure = state.failure or error
         return None
     return candidate
 
 
-def _session(plan: Plan, history: Sequence[Outcome]) -> int:
+def _try_number(plan: Plan, history: Sequence[Outcome]) -> int:
     """How often this arm was tried on this instance, this time included."""
     before = [o for o in history if o.arm == plan.arm and o.attempt.failure is None]
     return 1 + len(before)
 
 
-def _handed(context: SolveContext, planned: PlannedAttempt, sandbox: Sandbox) -> Handed:
+def _handover_for(context: SolveContext, planned: PlannedAttempt, sandbox: Sandbox) -> HandedOver:
     """What earlier attempts leave to this one; a patch that is continued is in the sandbox."""
     plan = planned.plan
-    steps, room = context.memory.steps, context.room(plan)
-    handed = hand_over(plan, planned.before, steps, room, workdir=sandbox.workdir)
-    if not handed.patch:
+    steps, max_bytes = context.memory.steps, context.max_handover_bytes(plan)
+    handed = hand_over(plan, planned.earlier_moves, steps, max_bytes, workdir=sandbox.workdir)
+    if not handed.patch_to_apply:
         return handed
-    applied = context.apply(sandbox, handed.patch)
+    applied = context.apply_patch(sandbox, handed.patch_to_apply)
     if applied.exit_code == 0:
         return handed
     output = " ".join(applied.output.split())[:200]
-    fallen = f"the patch of {handed.attempt} does not apply: {output}"
-    return hand_over(plan, planned.before, steps, room, fallen, workdir=sandbox.workdir)
+    fallen = f"the patch of {handed.continued_attempt_id} does not apply: {output}"
+    return hand_over(plan, planned.earlier_moves, steps, max_bytes, fallen, workdir=sandbox.workdir)
 
 
-def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:
+def _broken_off_trajectory(steps: Sequence[Step], state: _AttemptState) -> Trajectory:
     """The trajectory of an attempt that the scaffold did not end itself."""
-    why = "; ".join(course.notes) or (str(course.failure) if course.failure else "")
-    return Trajectory.of(steps, course.exit, why)
+    why = "; ".join(state.end_reasons) or (str(state.failure) if state.failure else "")
+    return Trajectory.of(steps, state.exit, why)
 
 
 def as_failure(error: BoundaryError) -> Failure:

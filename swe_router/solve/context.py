@@ -24,7 +24,7 @@ from swe_router.records import (
     Step,
 )
 from swe_router.seams import AttemptContext, Model, Sandbox, Scaffold, Selector
-from swe_router.solve.handover import Handed
+from swe_router.solve.handover import HandedOver
 from swe_router.solve.verification import VerificationSetup
 
 
@@ -39,23 +39,25 @@ class StartState(Protocol):
 class InstanceMemory(Protocol):
     """The durable memory of one instance (``InstanceLog``, or a list in tests)."""
 
-    def decided(self, decided: RecordedDecision, attempts: Sequence[str]) -> None: ...  # noqa: D102
-    def outcomes(self, outcomes: Sequence[Outcome], left_out: SkippedPlans | None = None) -> None:
+    def record_decision(self, decided: RecordedDecision, attempts: Sequence[str]) -> None: ...  # noqa: D102
+    def record_outcomes(
+        self, outcomes: Sequence[Outcome], left_out: SkippedPlans | None = None
+    ) -> None:
         """Keep the outcomes of one move, and the plans that early stopping skipped."""
 
-    def broke(self, outcome: Outcome) -> None: ...  # noqa: D102
-    def broken(self, attempt_id: str) -> Sequence[Outcome]: ...  # noqa: D102
-    def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
-    def verified(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
-    def imported(self) -> Sequence[Outcome] | None: ...  # noqa: D102
+    def record_broken(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def broken_outcomes(self, attempt_id: str) -> Sequence[Outcome]: ...  # noqa: D102
+    def record_rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def record_verified_imports(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
+    def verified_imports(self) -> Sequence[Outcome] | None: ...  # noqa: D102
     def moves(self) -> Sequence[Any]: ...  # noqa: D102
-    def next_number(self) -> int: ...  # noqa: D102
-    def record(self, attempt_id: str, step: Step) -> None: ...  # noqa: D102
+    def next_attempt_number(self) -> int: ...  # noqa: D102
+    def record_step(self, attempt_id: str, step: Step) -> None: ...  # noqa: D102
     def steps(self, attempt_id: str) -> Sequence[Step]: ...  # noqa: D102
     def unused_answer(self, attempt_id: str) -> tuple[str, Completion] | None:
         """The request digest and answer that a killed process paid for and no step holds."""
 
-    def close(self, attempt_id: str) -> None: ...  # noqa: D102
+    def close_attempt(self, attempt_id: str) -> None: ...  # noqa: D102
 
 
 class RunBudget(Protocol):
@@ -65,7 +67,7 @@ class RunBudget(Protocol):
         """What is left now."""
         ...
 
-    def wait(self) -> None:
+    def wait_for_release(self) -> None:
         """Let a moment pass in which others may give money back."""
         ...
 
@@ -78,36 +80,36 @@ class RunBudget(Protocol):
 class SolveContext:
     """Everything that ``solve`` needs for one instance."""
 
-    purse: RunBudget
+    budget: RunBudget
     memory: InstanceMemory
     selector: Selector
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
-    guard: Callable[[Sandbox, Instance], LeakReport]
+    guard_against_leaks: Callable[[Sandbox, Instance], LeakReport]
     snapshot: Callable[[Sandbox], StartState]
-    apply: Callable[[Sandbox, str], Result]
-    audit: Callable[[Sequence[Step], Instance], tuple[Finding, ...]]
-    scaffold: Callable[[Arm], Scaffold]
-    model: Callable[[Plan, str, Any], Model]
+    apply_patch: Callable[[Sandbox, str], Result]
+    audit_steps: Callable[[Sequence[Step], Instance], tuple[Finding, ...]]
+    scaffold_for: Callable[[Arm], Scaffold]
+    model_for: Callable[[Plan, str, Any], Model]
     """Plan, session name and hold -> a metered, retrying model."""
     verification: VerificationSetup
     """How candidates are verified; may open other sandboxes than attempts do."""
     attempt_context: Callable[[Plan], AttemptContext]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
-    ready: Callable[[Plan], None] = lambda plan: None
+    require_reachable: Callable[[Plan], None] = lambda plan: None
     """Raises ``StillAway`` for a plan whose tier was given up, before its sandbox is opened."""
-    room: Callable[[Plan], int] = lambda plan: 0
+    max_handover_bytes: Callable[[Plan], int] = lambda plan: 0
     """UTF-8 bytes that an earlier conversation may take in the first message of an attempt."""
-    search: Callable[[], Any] | None = None
+    make_code_search: Callable[[], Any] | None = None
     """A fresh code search over the graph, or None."""
     early_stop: bool = True
     """Leave out the plans of a move that cannot change the choice any more."""
-    cross: bool = True
+    cross_evaluate: bool = True
     """Run the tests that later candidates brought on the earlier ones."""
-    soon_check: Callable[[Instance], None] = lambda instance: None
+    before_verification: Callable[[Instance], None] = lambda instance: None
     """Called shortly before the first sandbox for verification is opened."""
-    came_with: Sequence[Outcome] = ()
+    imported: Sequence[Outcome] = ()
     """Candidates made elsewhere, to be verified before anything is tried."""
-    peers: Sequence[Outcome] = ()
+    foreign_peers: Sequence[Outcome] = ()
     """Attempts made elsewhere that left no candidate of theirs here; tests are taken from them."""
     sandbox_retries: int = 1
     """Times a whole attempt is made again when its sandbox broke."""
@@ -116,13 +118,13 @@ class SolveContext:
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
 
     def attempt_context_for(
-        self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed
+        self, plan: Plan, attempt_id: str, instance_id: str, handed: HandedOver
     ) -> AttemptContext:
         """The context of one attempt."""
         past = tuple(self.memory.steps(attempt_id))
 
         def record(step: Step) -> None:
-            self.memory.record(attempt_id, step)
+            self.memory.record_step(attempt_id, step)
             self.progress(instance_id, str(plan.arm), step.index + 1, "working")
 
         return replace(
@@ -130,9 +132,9 @@ class SolveContext:
             record=record,
             clock=self.clock,
             stopping=self.stopping,
-            search=self.search() if self.search else None,
+            search=self.make_code_search() if self.make_code_search else None,
             past=past,
-            handover=handed.text,
+            handover=handed.message,
             continued=handed.continued,
             note=handed.note,
             seed=plan.seed,

@@ -17,7 +17,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Policy
 from swe_router.solve.context import SolveContext
-from swe_router.solve.imported_outcomes import accepted_import, made_here, passed_on
+from swe_router.solve.imported_outcomes import accepted_import, decision_after_imports, own_outcomes
 from swe_router.solve.moves import Interrupted
 
 MAX_MOVES = 32
@@ -32,25 +32,25 @@ class DecisionMaker:
     features: Features
     context: SolveContext
 
-    def decision(self, history: Sequence[Outcome], *, made: int) -> RecordedDecision:
-        """The next decision after ``made`` others, with all that the policy saw.
+    def next_decision(self, history: Sequence[Outcome], *, moves_made: int) -> RecordedDecision:
+        """The next decision after ``moves_made`` others, with all that the policy saw.
 
         A policy sees no imported outcomes: an accepted one ends the instance before it is asked.
         Raises ``Interrupted`` when the run is asked to stop while money is waited for.
         """
-        accepted = None if made else accepted_import(history)
+        accepted = None if moves_made else accepted_import(history)
         if accepted is not None:
-            return RecordedDecision(decision=accepted, purse=self.context.purse.view())
-        decided = self._of_policy(made_here(history), made)
-        handed = passed_on(decided.decision, self.policy, history)
+            return RecordedDecision(decision=accepted, purse=self.context.budget.view())
+        decided = self._policy_decision(own_outcomes(history), moves_made)
+        handed = decision_after_imports(decided.decision, self.policy, history)
         return decided.model_copy(update={"decision": handed})
 
-    def _of_policy(self, history: Sequence[Outcome], made: int) -> RecordedDecision:
+    def _policy_decision(self, history: Sequence[Outcome], moves_made: int) -> RecordedDecision:
         """The policy's decision; waits for money that other attempts may give back."""
         context = self.context
-        purse = context.purse.view()
+        purse = context.budget.view()
         decision: RouteDecision
-        if made >= MAX_MOVES:
+        if moves_made >= MAX_MOVES:
             why = f"stopped after {MAX_MOVES} moves: the policy never stopped by itself"
             decision = Stop(why=why)
         else:
@@ -60,8 +60,8 @@ class DecisionMaker:
                     raise Interrupted(self.features.instance_id)
                 waiting = "waiting for money that others hold"
                 context.progress(self.features.instance_id, "", 0, waiting)
-                context.purse.wait()
-                purse = context.purse.view()
+                context.budget.wait_for_release()
+                purse = context.budget.view()
                 decision = self.policy.decide(self.features, history, purse)
         state = dict(self.policy.state())
         return RecordedDecision(decision=decision, purse=purse, state=state)
@@ -72,5 +72,5 @@ class DecisionMaker:
         """True when it stops only because of money that other attempts hold and may give back."""
         if not isinstance(decision, Stop) or purse.reserved <= 0:
             return False
-        freed = purse.model_copy(update={"reserved": Decimal(0)})
-        return isinstance(self.policy.decide(self.features, history, freed), Try)
+        if_released = purse.model_copy(update={"reserved": Decimal(0)})
+        return isinstance(self.policy.decide(self.features, history, if_released), Try)

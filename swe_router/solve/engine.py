@@ -24,7 +24,7 @@ from swe_router.seams import Policy, Selector
 from swe_router.solve.context import SolveContext
 from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.solve.decision_maker import DecisionMaker
-from swe_router.solve.imported_outcomes import eligible, made_here, verify_imported
+from swe_router.solve.imported_outcomes import own_outcomes, selectable_outcomes, verify_imported
 from swe_router.solve.moves import (
     Interrupted,
     PlannedMove,
@@ -33,7 +33,7 @@ from swe_router.solve.moves import (
     cross_runs,
 )
 from swe_router.solve.selection import checked_choice, selector_for
-from swe_router.solve.unpaid import unpaid
+from swe_router.solve.unpaid import ended_for_lack_of_money
 
 __getattr__ = renamed_getattr(__name__)
 
@@ -44,7 +44,7 @@ def solve(
     *,
     policy: Policy,
     context: SolveContext,
-    run: str,
+    run_name: str,
     provenance: Provenance | None = None,
 ) -> RunRecord:
     """One instance, to its record.
@@ -69,55 +69,57 @@ def solve(
             outcomes, left = carry_out_plans(context, instance, planned, selector)
         history += outcomes
         left_out += [left] if left else []
+    maker = DecisionMaker(policy, features, context)
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
         if context.stopping():
             raise Interrupted(instance.id)
-        decided = DecisionMaker(policy, features, context).decision(history, made=len(decisions))
+        decided = maker.next_decision(history, moves_made=len(decisions))
         decisions.append(decided)
         if isinstance(decided.decision, Try):
-            ids = attempt_ids(context.memory.next_number(), decided.decision.plans)
-            context.memory.decided(decided, ids)
+            ids = attempt_ids(context.memory.next_attempt_number(), decided.decision.plans)
+            context.memory.record_decision(decided, ids)
             planned = PlannedMove(len(decisions) - 1, decided.decision, ids, history)
             outcomes, left = carry_out_plans(context, instance, planned, selector)
             history += outcomes
             left_out += [left] if left else []
         else:
-            context.memory.decided(decided, ())
+            context.memory.record_decision(decided, ())
     runs = cross_runs(context, instance, history)
-    seconds = max(0.0, context.clock() - started)
     record = RunRecord(
-        run=run,
+        run=run_name,
         instance=instance,
         features=features,
         decisions=tuple(decisions),
         outcomes=tuple(history),
         status="empty",
         left_out=tuple(left_out),
-        unpaid=unpaid(policy, features, history, decisions[-1]),
-        seconds=seconds,
+        unpaid=ended_for_lack_of_money(policy, features, history, decisions[-1]),
+        seconds=max(0.0, context.clock() - started),
         provenance=provenance or Provenance(),
     )
     return conclude(record, selector, runs)
 
 
-def conclude(record: RunRecord, selector: Selector, runs: Sequence[CrossRun] = ()) -> RunRecord:
+def conclude(
+    record: RunRecord, selector: Selector, extra_runs: Sequence[CrossRun] = ()
+) -> RunRecord:
     """The record with all that follows from its decisions and outcomes: choice, status, sums.
 
-    Pure, so that a replay does it again. ``runs`` are results that no verdict holds; with them the
-    matrix is whole.
+    Pure, so that a replay does it again. ``extra_runs`` are results that no verdict holds; with
+    them the matrix is whole.
     """
-    matrix = matrix_of(record.outcomes, runs)
-    chosen = checked_choice(selector, eligible(record.outcomes), matrix)
-    mine = made_here(record.outcomes)
+    matrix = matrix_of(record.outcomes, extra_runs)
+    chosen = checked_choice(selector, selectable_outcomes(record.outcomes), matrix)
+    own = own_outcomes(record.outcomes)
     last = record.decisions[-1].decision if record.decisions else Stop(why="no decision")
     return record.model_copy(
         update={
             "chosen": chosen.attempt_id if chosen else None,
-            "status": status_of(mine, chosen is not None),
+            "status": status_of(own, chosen is not None),
             "stop": last.why,
             "matrix": matrix,
-            "usage": sum((outcome.attempt.trajectory.usage for outcome in mine), Usage()),
-            "usd": sum((outcome.attempt.trajectory.usd for outcome in mine), start=Decimal(0)),
+            "usage": sum((outcome.attempt.trajectory.usage for outcome in own), Usage()),
+            "usd": sum((outcome.attempt.trajectory.usd for outcome in own), start=Decimal(0)),
         }
     )
 

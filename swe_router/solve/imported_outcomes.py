@@ -9,7 +9,7 @@ from swe_router.records import IMPORTED, Instance, Outcome, RouteDecision, RunRe
 from swe_router.seams import Policy
 from swe_router.solve.context import SolveContext
 from swe_router.solve.moves import Interrupted
-from swe_router.solve.verification import together
+from swe_router.solve.verification import verify_together
 
 
 def verify_imported(context: SolveContext, instance: Instance) -> tuple[Outcome, ...]:
@@ -17,18 +17,20 @@ def verify_imported(context: SolveContext, instance: Instance) -> tuple[Outcome,
 
     Raises ``Interrupted`` when the user asked to stop meanwhile: they are verified again then.
     """
-    if not context.came_with:
+    if not context.imported:
         return ()
-    known = context.memory.imported()
+    known = context.memory.verified_imports()
     if known is not None:
         return tuple(known)
     if context.stopping():
         raise Interrupted(instance.id)
     context.progress(instance.id, IMPORTED, 0, "verifying")
-    outcomes = together(context.verification, instance, context.came_with, context.peers)
+    outcomes = verify_together(
+        context.verification, instance, context.imported, context.foreign_peers
+    )
     if context.stopping():
         raise Interrupted(instance.id)
-    context.memory.verified(outcomes)
+    context.memory.record_verified_imports(outcomes)
     return outcomes
 
 
@@ -41,17 +43,17 @@ def accepted_import(outcomes: Sequence[Outcome]) -> Stop | None:
     return Stop(why=f"the candidate it came with was accepted: {named or accepted[0].attempt.id}")
 
 
-def eligible(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+def selectable_outcomes(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
     """What may be handed in: where an accepted candidate ended it, the accepted ones. Pure.
 
     A selector may count votes; what it chooses here must be what the instance stopped for.
     """
-    if accepted_import(outcomes) is None or made_here(outcomes):
+    if accepted_import(outcomes) is None or own_outcomes(outcomes):
         return outcomes
     return [one for one in outcomes if one.accepted]
 
 
-def passed_on(
+def decision_after_imports(
     decision: RouteDecision, policy: Policy, outcomes: Sequence[Outcome]
 ) -> RouteDecision:
     """The decision, given what the instance came with, which a policy does not see. Pure.
@@ -73,14 +75,14 @@ def passed_on(
     return decision.model_copy(update={"plans": plans})
 
 
-def made_here(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+def own_outcomes(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
     """What a policy looks back on: its own attempts, so that each policy decides as if fresh."""
     return tuple(one for one in outcomes if not one.imported)
 
 
-def lesson(record: RunRecord) -> RunRecord:
+def without_imports(record: RunRecord) -> RunRecord:
     """The record as a policy learns from it: without what no arm of its own made."""
-    mine = made_here(record.outcomes)
+    mine = own_outcomes(record.outcomes)
     return (
         record
         if len(mine) == len(record.outcomes)

@@ -22,12 +22,12 @@ class Interrupted(Exception):
 class PlannedMove:
     """A decision to try plans, before they are carried out."""
 
-    number: int
+    decision_index: int
     """Place of the decision in ``RunRecord.decisions``, from 0."""
     decision: Try
-    attempts: Sequence[str]
+    attempt_ids: Sequence[str]
     """Ids, one per plan."""
-    history: tuple[Outcome, ...]
+    earlier_outcomes: tuple[Outcome, ...]
     """Outcomes of the moves before."""
 
 
@@ -41,38 +41,42 @@ def carry_out_plans(
     outcomes: tuple[Outcome, ...] = ()
     left_out = None
     for place, (plan, attempt_id) in enumerate(
-        zip(move.decision.plans, move.attempts, strict=True)
+        zip(move.decision.plans, move.attempt_ids, strict=True)
     ):
-        seen = (*move.history, *outcomes)
+        outcomes_so_far = (*move.earlier_outcomes, *outcomes)
         why = ""
         if context.early_stop and outcomes:
-            why = settled(selector, seen, len(move.attempts) - place)
+            why = why_settled(selector, outcomes_so_far, len(move.attempt_ids) - place)
         if why:
             left_out = SkippedPlans(
-                move=move.number, attempts=tuple(move.attempts[place:]), why=why
+                move=move.decision_index, attempts=tuple(move.attempt_ids[place:]), why=why
             )
             break
-        planned = PlannedAttempt(instance, plan, attempt_id, seen, move.history)
+        planned = PlannedAttempt(instance, plan, attempt_id, outcomes_so_far, move.earlier_outcomes)
         made = carry_out(context, planned)
         stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in made)
         if stopped or context.stopping():
             # Even if the attempt finished, the stop may have cut its verification short or refused
             # its money. Its paid steps are on record and its diff is kept.
-            context.memory.rescued(made[-1])
+            context.memory.record_rescued(made[-1])
             raise Interrupted(instance.id)
         outcomes += made
-    context.memory.outcomes(outcomes, left_out)
+    context.memory.record_outcomes(outcomes, left_out)
     return outcomes, left_out
 
 
-def settled(selector: Selector, outcomes: Sequence[Outcome], left: int) -> str:
-    """Why the choice stays whatever the ``left`` candidates still planned are, or nothing."""
-    return selector.settled(outcomes, left) if isinstance(selector, SupportsEarlyStop) else ""
+def why_settled(selector: Selector, outcomes: Sequence[Outcome], candidates_left: int) -> str:
+    """Why the choice stays whatever the ``candidates_left`` planned ones are, or nothing."""
+    return (
+        selector.settled(outcomes, candidates_left)
+        if isinstance(selector, SupportsEarlyStop)
+        else ""
+    )
 
 
-def attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
+def attempt_ids(first_number: int, plans: Sequence[Plan]) -> list[str]:
     """One id per plan; attempts of an instance count up."""
-    return [f"{first + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]
+    return [f"{first_number + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]
 
 
 def cross_runs(
@@ -83,15 +87,17 @@ def cross_runs(
     Raises ``Interrupted`` when the user asked to stop meanwhile: it is done again then.
     """
     sharing = [one for _, one in context.verification.verifiers if shares_tests(one)]
-    if not context.cross or not sharing or not history:
+    if not context.cross_evaluate or not sharing or not history:
         return ()
     context.progress(instance.id, "", 0, "comparing candidates")
-    made = replace(context.verification, writer=None, judge=None).context_of(history[-1].attempt.id)
+    made = replace(context.verification, writer_for=None, judge_for=None).context_of(
+        history[-1].attempt.id
+    )
     runs = tuple(
         run
         for verifier in sharing
-        for run in cross_evaluation.completed(
-            history, instance, made, verifier, context.verification.cores
+        for run in cross_evaluation.run_missing_tests(
+            history, instance, made, verifier, context.verification.max_sandboxes
         )
     )
     if context.stopping():

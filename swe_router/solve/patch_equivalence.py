@@ -19,13 +19,13 @@ from swe_router.records import Candidate, Instance, Result
 from swe_router.seams import Sandbox
 from swe_router.verifier_cache import CacheKey, VerifierCache
 
-Open = Callable[[Instance], AbstractContextManager[Sandbox]]
-Apply = Callable[[Sandbox, str], Result]
-LARGEST = 20_000_000
+OpenSandbox = Callable[[Instance], AbstractContextManager[Sandbox]]
+ApplyPatch = Callable[[Sandbox, str], Result]
+MAX_COMPARED_BYTES = 20_000_000
 """Bytes of a file that are compared."""
-LOOK = 60.0
+FILE_KINDS_TIMEOUT_SECONDS = 60.0
 """Seconds for the question what kind of file each path is."""
-_KINDS = """
+_FILE_KINDS_SCRIPT = """
 for p in {paths}; do
   if [ -L "$p" ]; then echo "link $(readlink "$p")"
   elif [ -f "$p" ]; then if [ -x "$p" ]; then echo executable; else echo file; fi
@@ -46,26 +46,26 @@ class FirstOfEffect(CacheKey[Candidate]):
 class FilesLeft(CacheKey[str]):
     """SHA-256 of the files that a candidate leaves behind; empty where that is unknown."""
 
-    candidate: str
+    candidate_digest: str
 
 
 @dataclass(frozen=True)
 class Misfit(CacheKey[bool]):
     """Whether a candidate does not apply."""
 
-    candidate: str
+    candidate_digest: str
 
 
 class PatchEquivalence:
     """Distinguishes patches of one effect; results of sandboxes are kept in ``cache``."""
 
     def __init__(
-        self, open_sandbox: Open, apply: Apply, instance: Instance, cache: VerifierCache
+        self, open_sandbox: OpenSandbox, apply: ApplyPatch, instance: Instance, cache: VerifierCache
     ) -> None:
         self._open, self._apply = open_sandbox, apply
         self._instance, self._cache = instance, cache
 
-    def key(self, candidate: Candidate) -> str:
+    def key_of(self, candidate: Candidate) -> str:
         """What runs on the candidate are known by: one key for patches that leave the same files.
 
         The first patch with a given effect uses the effect as its key, without a sandbox.
@@ -74,12 +74,12 @@ class PatchEquivalence:
         first = self._cache.setdefault(FirstOfEffect(found), candidate)
         if first.digest == candidate.digest:
             return found
-        mine = self.left(candidate)
+        mine = self.files_digest(candidate)
         if not mine:
             return candidate.digest
-        return found if mine == self.left(first) else f"{found}:{mine}"
+        return found if mine == self.files_digest(first) else f"{found}:{mine}"
 
-    def left(self, candidate: Candidate) -> str:
+    def files_digest(self, candidate: Candidate) -> str:
         """SHA-256 of the files that the patch leaves behind in a fresh checkout.
 
         Empty where it does not apply (known as a misfit then), and where that is unknown.
@@ -91,31 +91,31 @@ class PatchEquivalence:
                     done = self._apply(sandbox, candidate.patch)
                     fits = done.exit_code == 0 and not done.timed_out
                     self._cache[Misfit(candidate.digest)] = not fits
-                    self._cache[at] = _files(sandbox, candidate.patch) if fits else ""
+                    self._cache[at] = _digest_of_files(sandbox, candidate.patch) if fits else ""
             except BoundaryError:
                 return ""  # of this sandbox; the next may hold
         return self._cache[at]
 
 
-def misfit(cache: VerifierCache, candidate: Candidate) -> bool:
+def is_known_misfit(cache: VerifierCache, candidate: Candidate) -> bool:
     """Known not to apply, though another patch of the same effect may."""
     return cache.get(Misfit(candidate.digest), False)
 
 
-def _files(sandbox: Sandbox, patch: str) -> str:
+def _digest_of_files(sandbox: Sandbox, patch: str) -> str:
     """Digest of every file that the patch names, as it lies there; empty if unknown."""
     files = patch_files.patch_summaries(patch)
     if files is None:
         return ""
     names = sorted({name for file in files for name in (file.path, file.before) if name})
     words = " ".join(shlex.quote(f"./{name}") for name in names)
-    result = sandbox.run(_KINDS.format(paths=words), timeout=LOOK)
+    result = sandbox.run(_FILE_KINDS_SCRIPT.format(paths=words), timeout=FILE_KINDS_TIMEOUT_SECONDS)
     if result.exit_code != 0 or result.timed_out:
         return ""
     found = hashlib.sha256(result.output.encode("utf-8", "surrogateescape"))
     for name in names:
         try:
-            data = sandbox.read(name, limit=LARGEST)
+            data = sandbox.read(name, limit=MAX_COMPARED_BYTES)
         except ValueError:
             return ""
         except OSError:

@@ -12,12 +12,12 @@ from swe_router.seams import Policy, Selector
 
 
 @dataclass(frozen=True)
-class ByPolicy:
+class PolicySelector:
     """A policy's own choice (``choose_among``); the selector's where that left no patch."""
 
     policy: SupportsChoice
     features: Features
-    otherwise: Selector
+    fallback: Selector
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
@@ -25,10 +25,10 @@ class ByPolicy:
         """The chosen candidate, or None when there is no patch at all."""
         mine = [one for one in outcomes if not one.imported]
         if not mine:
-            return self.otherwise.select(outcomes, matrix)
+            return self.fallback.select(outcomes, matrix)
         chosen = mine[self.policy.choose_among(self.features, mine)].candidate
         if chosen is None or not chosen.patch:
-            return self.otherwise.select(outcomes, matrix)
+            return self.fallback.select(outcomes, matrix)
         return chosen
 
 
@@ -51,5 +51,5 @@ def selector_for(policy: Policy, features: Features, selector: Selector) -> Sele
     """The selector of one instance."""
     chooser = deciding_policy(policy, features)
     if isinstance(chooser, SupportsChoice):
-        return ByPolicy(chooser, features, selector)
+        return PolicySelector(chooser, features, selector)
     return selector

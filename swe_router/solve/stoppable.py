@@ -18,34 +18,34 @@ class StoppableSandbox:
     """A sandbox that begins no command once the run is stopping."""
 
     def __init__(self, sandbox: Sandbox, stopping: Callable[[], bool]) -> None:
-        self.sandbox, self._stopping = sandbox, stopping
+        self.inner, self._stopping = sandbox, stopping
 
     @property
     def identity(self) -> str:
         """As the sandbox itself."""
-        return self.sandbox.identity
+        return self.inner.identity
 
     @property
     def workdir(self) -> str:
         """As the sandbox itself."""
-        return self.sandbox.workdir
+        return self.inner.workdir
 
     def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         """As ``seams.Sandbox``; raises ``VerifierError`` once the run is stopping."""
-        _refuse(self._stopping)
-        return self.sandbox.run(command, timeout=timeout, cwd=cwd)
+        _raise_if_stopping(self._stopping)
+        return self.inner.run(command, timeout=timeout, cwd=cwd)
 
     def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
         """As ``seams.Sandbox``."""
-        return self.sandbox.read(path, limit=limit)
+        return self.inner.read(path, limit=limit)
 
     def write(self, path: str, data: bytes) -> None:
         """As ``seams.Sandbox``."""
-        self.sandbox.write(path, data)
+        self.inner.write(path, data)
 
     def close(self) -> None:
         """As ``seams.Sandbox``."""
-        self.sandbox.close()
+        self.inner.close()
 
 
 @contextmanager
@@ -53,11 +53,11 @@ def unless_stopping(
     opening: AbstractContextManager[Sandbox], stopping: Callable[[], bool]
 ) -> Iterator[StoppableSandbox]:
     """The sandbox, refusing (``VerifierError``) to begin a command once ``stopping`` says so."""
-    _refuse(stopping)
+    _raise_if_stopping(stopping)
     with opening as sandbox:
         yield StoppableSandbox(sandbox, stopping)
 
 
-def _refuse(stopping: Callable[[], bool]) -> None:
+def _raise_if_stopping(stopping: Callable[[], bool]) -> None:
     if stopping():
         raise VerifierError("the run is stopping")

@@ -16,11 +16,11 @@ from swe_router.records import (
     Verdict,
 )
 from swe_router.seams import Model, VerificationContext, Verifier
-from swe_router.solve.cross_evaluation import side_by_side
-from swe_router.solve.patch_equivalence import PatchEquivalence, misfit
+from swe_router.solve.cross_evaluation import map_in_parallel
+from swe_router.solve.patch_equivalence import PatchEquivalence, is_known_misfit
 from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
-from swe_router.solve.verifier_cost import billed, costs_nothing_again, tallied
+from swe_router.solve.verifier_cost import costs_nothing_again, with_call_tally, with_costs
 from swe_router.verifier_abilities import TypesEvidence, traits_of
 from swe_router.verifier_cache import CacheKey
 
@@ -34,7 +34,7 @@ MAX_SANDBOX_TRIES = 2
 class FirstRun(CacheKey[str]):
     """Digest of the first candidate that leaves these files."""
 
-    key: str
+    files_key: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class KnownVerdict(CacheKey[tuple[Verdict, str]]):
     """A verdict that holds for other candidates too, and the attempt that it was made for."""
 
     verifier: str
-    candidate: str
+    candidate_key: str
     mended: str
 
 
@@ -53,18 +53,18 @@ class VerificationSetup:
     context: VerificationContext
     """What the verifiers of the instance share; ``context_of`` adds what is one attempt's own."""
     verifiers: Sequence[tuple[str, Verifier]]
-    writer: Callable[[str], Model] | None = None
+    writer_for: Callable[[str], Model] | None = None
     """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
-    judge: Callable[[str], Model] | None = None
+    judge_for: Callable[[str], Model] | None = None
     """Attempt id -> the model that reads issue, diff and evidence; likewise."""
-    seconds: float = 600.0
+    timeout_seconds: float = 600.0
     """Time limit of all verdicts on one candidate."""
     stopping: Callable[[], bool] = lambda: False
-    watch: Callable[[str, str], None] = lambda attempt_id, verifier: None
+    on_verifier_start: Callable[[str, str], None] = lambda attempt_id, verifier: None
     """Called with the attempt and the verifier that is about to look at its candidate."""
-    looked: Callable[[Outcome], None] = lambda outcome: None
+    on_candidate_verified: Callable[[Outcome], None] = lambda outcome: None
     """Called with each candidate once the verifiers that look at it alone have run."""
-    cores: int = 1
+    max_sandboxes: int = 1
     """Sandboxes that may be busy at a time: those of several candidates, or one candidate's."""
 
     def equivalence(self, instance: Instance) -> PatchEquivalence:
@@ -80,13 +80,13 @@ class VerificationSetup:
             shared,
             open_sandbox=lambda of: unless_stopping(opening(of), self.stopping),
             apply=reuse.apply if reuse else shared.apply,
-            writer=self.writer(attempt_id) if self.writer else None,
-            judge=self.judge(attempt_id) if self.judge else None,
-            deadline=shared.clock() + self.seconds,
+            writer=self.writer_for(attempt_id) if self.writer_for else None,
+            judge=self.judge_for(attempt_id) if self.judge_for else None,
+            deadline=shared.clock() + self.timeout_seconds,
         )
 
 
-def verdicts(
+def verdicts_on(
     setup: VerificationSetup, instance: Instance, outcome: Outcome, peers: Sequence[Outcome]
 ) -> tuple[Verdict, ...]:
     """Every verdict on the outcome's candidate, in the order of the verifiers.
@@ -100,10 +100,10 @@ def verdicts(
     decisive = {name for name, verifier in setup.verifiers if traits_of(verifier).decisive}
     recorded = (one.verifier for one in known)
     decisive |= {name for name in recorded if recorded_verdicts.traits_named(name).decisive}
-    _share_runs(setup, instance, outcome.candidate)
+    _share_test_runs(setup, instance, outcome.candidate)
     with SandboxReuse(setup.context.open_sandbox, setup.context.apply) as reuse:
         context = setup.context_of(outcome.attempt.id, reuse)
-        for group in _groups(setup):
+        for group in _parallel_groups(setup):
             refused = any(one.outcome == "fail" and one.verifier in decisive for one in known)
             asked = [(n, v) for n, v in group if traits_of(v).combines or not refused]
             case = outcome.model_copy(update={"verdicts": tuple(known)}), peers, instance
@@ -112,17 +112,17 @@ def verdicts(
                 one: tuple[str, Verifier],
                 case: tuple[Outcome, Sequence[Outcome], Instance] = case,
             ) -> Verdict:
-                return _verdict(setup, *one, context, case)
+                return _make_verdict(setup, *one, context, case)
 
-            known += side_by_side(asked, ask, setup.cores)
+            known += map_in_parallel(asked, ask, setup.max_sandboxes)
     return tuple(known)
 
 
-def _groups(setup: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
+def _parallel_groups(setup: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
     """The verifiers in their order; neighbours that may work side by side in one group."""
     groups: list[list[tuple[str, Verifier]]] = []
     for name, verifier in setup.verifiers:
-        runs_tests = setup.cores > 1 and traits_of(verifier).runs_tests
+        runs_tests = setup.max_sandboxes > 1 and traits_of(verifier).runs_tests
         if runs_tests and groups and traits_of(groups[-1][0][1]).runs_tests:
             groups[-1].append((name, verifier))
         else:
@@ -130,18 +130,18 @@ def _groups(setup: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
     return groups
 
 
-def _share_runs(setup: VerificationSetup, instance: Instance, candidate: Candidate) -> None:
+def _share_test_runs(setup: VerificationSetup, instance: Instance, candidate: Candidate) -> None:
     """Test runs on an earlier patch that leaves the same files are runs on this one."""
     cache = setup.context.cache
-    if misfit(cache, candidate):
+    if is_known_misfit(cache, candidate):
         return
-    key = setup.equivalence(instance).key(candidate)
+    key = setup.equivalence(instance).key_of(candidate)
     first = cache.setdefault(FirstRun(key), candidate.digest)
     if first != candidate.digest:
         cache.share_runs(first, candidate.digest)
 
 
-def _verdict(
+def _make_verdict(
     setup: VerificationSetup,
     name: str,
     verifier: Verifier,
@@ -153,19 +153,21 @@ def _verdict(
     candidate = outcome.candidate
     assert candidate is not None
     traits = traits_of(verifier)
-    by_text = traits.reuse != "files" or misfit(setup.context.cache, candidate)
-    known_by = candidate.digest if by_text else setup.equivalence(instance).key(candidate)
+    by_text = traits.reuse != "files" or is_known_misfit(setup.context.cache, candidate)
+    known_by = candidate.digest if by_text else setup.equivalence(instance).key_of(candidate)
     key = KnownVerdict(name, known_by, candidate.mended if traits.reuse == "text" else "")
     if key in setup.context.cache:
         known, of = setup.context.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
         return known.model_copy(update={**made, "seconds": 0.0})
-    setup.watch(outcome.attempt.id, name)
+    setup.on_verifier_start(outcome.attempt.id, name)
     begun = setup.context.clock()
-    context, calls = tallied(context)
+    context, calls = with_call_tally(context)
     for tries in range(1, MAX_ENGINE_TRIES + 1):
         try:
-            verdict = _versioned(verifier, verifier.verify(outcome, peers, instance, context))
+            verdict = _with_evidence_version(
+                verifier, verifier.verify(outcome, peers, instance, context)
+            )
         except BoundaryError as error:
             more = tries < _max_tries(error) and not setup.stopping()
             if more and costs_nothing_again(name, outcome.attempt.id, context, calls):
@@ -181,7 +183,7 @@ def _verdict(
     verdict = verdict.model_copy(update={"verifier": name})
     if traits.combines and not verdict.decides:
         verdict = verdict.model_copy(update={"combines": True})
-    verdict = billed(verdict, outcome.attempt.id, context, calls)
+    verdict = with_costs(verdict, outcome.attempt.id, context, calls)
     verdict = verdict.model_copy(update={"seconds": max(0.0, setup.context.clock() - begun)})
     if traits.reuse != "never" and not verdict.broke and not setup.stopping():
         setup.context.cache[key] = verdict, outcome.attempt.id
@@ -195,7 +197,7 @@ def _max_tries(error: BoundaryError) -> int:
     return MAX_SANDBOX_TRIES if isinstance(error, Lost | WouldNotStart) else 1
 
 
-def _versioned(verifier: Verifier, verdict: Verdict) -> Verdict:
+def _with_evidence_version(verifier: Verifier, verdict: Verdict) -> Verdict:
     """The verdict with the version of its evidence. Raises ``VerifierError`` if it does not fit."""
     if not isinstance(verifier, TypesEvidence):
         return verdict
@@ -206,7 +208,7 @@ def _versioned(verifier: Verifier, verdict: Verdict) -> Verdict:
     return verdict
 
 
-def together(
+def verify_together(
     setup: VerificationSetup,
     instance: Instance,
     outcomes: Sequence[Outcome],
@@ -220,29 +222,33 @@ def together(
     that has verdicts was looked at by the first verifiers before, and is not again.
     """
     stand_in = _stand_ins(setup, instance, outcomes)
-    for number, verifiers in enumerate(_stages(setup.verifiers)):
+    for stage_index, verifiers in enumerate(_split_at_stages(setup.verifiers)):
         part, known = replace(setup, verifiers=verifiers), (*outcomes, *peers)
 
         def look(
             one: Outcome,
             cores: int,
-            part: VerificationSetup = part,
+            stage_setup: VerificationSetup = part,
             known: Sequence[Outcome] = known,
-            number: int = number,
+            stage_index: int = stage_index,
         ) -> Outcome:
-            if number == 0 and one.verdicts:
+            if stage_index == 0 and one.verdicts:
                 return one
             others = [other for other in known if other is not one]
-            made = _looked(replace(part, cores=cores), instance, one, others, stand_in)
-            if number == 0 and not setup.stopping():
-                setup.looked(made)
+            made = _with_verdicts(
+                replace(stage_setup, max_sandboxes=cores), instance, one, others, stand_in
+            )
+            if stage_index == 0 and not setup.stopping():
+                setup.on_candidate_verified(made)
             return made
 
-        outcomes = _all(look, outcomes, stand_in, setup.cores)
+        outcomes = _verify_leading_first(look, outcomes, stand_in, setup.max_sandboxes)
     return tuple(outcomes)
 
 
-def _stages(verifiers: Sequence[tuple[str, Verifier]]) -> list[Sequence[tuple[str, Verifier]]]:
+def _split_at_stages(
+    verifiers: Sequence[tuple[str, Verifier]],
+) -> list[Sequence[tuple[str, Verifier]]]:
     """The verifiers in their order, cut where one needs all earlier verdicts on the peers.
 
     A combination is asked when the opinions on every candidate are known: twins share them.
@@ -269,18 +275,18 @@ def _stand_ins(
     for texts in alike.values():
         firsts: dict[str, Candidate] = {}
         for digest, one in texts.items():
-            left = equivalence.left(one) if len(texts) > 1 else ""
+            left = equivalence.files_digest(one) if len(texts) > 1 else ""
             found[digest] = firsts.setdefault(left or digest, one)
     return found
 
 
-def _all(
-    look: Callable[[Outcome, int], Outcome],
+def _verify_leading_first(
+    verify: Callable[[Outcome, int], Outcome],
     outcomes: Sequence[Outcome],
     stand_in: Mapping[str, Candidate],
-    cores: int,
+    max_sandboxes: int,
 ) -> tuple[Outcome, ...]:
-    """``look`` at each, with so many cores: one alone, whose base runs serve all; then the others.
+    """Each verified, with so many sandboxes: one alone, whose base runs serve all; then the others.
 
     Candidates for which another stands come last: what is asked of them is known by then.
     """
@@ -289,15 +295,15 @@ def _all(
     leading = [n for n in order if id(outcomes[n].candidate) in own]
     turns = (leading[:1], leading[1:], order[len(leading) :])
     made: dict[int, Outcome] = {}
-    for turn, workers in zip(turns, (1, cores, 1), strict=True):
-        each = cores // max(1, min(workers, len(turn))) or 1
+    for turn, workers in zip(turns, (1, max_sandboxes, 1), strict=True):
+        each = max_sandboxes // max(1, min(workers, len(turn))) or 1
         asked = [(outcomes[n], each) for n in turn]
-        looked = side_by_side(asked, lambda one: look(*one), workers)
+        looked = map_in_parallel(asked, lambda one: verify(*one), workers)
         made |= dict(zip(turn, looked, strict=True))
     return tuple(made[n] for n in range(len(outcomes)))
 
 
-def _looked(
+def _with_verdicts(
     setup: VerificationSetup,
     instance: Instance,
     outcome: Outcome,
@@ -309,6 +315,6 @@ def _looked(
     if own is None or not setup.verifiers:
         return outcome
     shown = stand_in[own.digest].model_copy(update={"mended": own.mended})
-    known = verdicts(setup, instance, outcome.model_copy(update={"candidate": shown}), peers)
+    known = verdicts_on(setup, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in known)
     return outcome.model_copy(update={"verdicts": mine})

@@ -33,7 +33,9 @@ class CallTally:
         return answer
 
 
-def tallied(context: VerificationContext) -> tuple[VerificationContext, list[dict[str, Any]]]:
+def with_call_tally(
+    context: VerificationContext,
+) -> tuple[VerificationContext, list[dict[str, Any]]]:
     """The context for one verdict, and the list that its paid calls will stand in."""
     calls: list[dict[str, Any]] = []
     writer = CallTally(context.writer, calls) if context.writer is not None else None
@@ -41,7 +43,7 @@ def tallied(context: VerificationContext) -> tuple[VerificationContext, list[dic
     return replace(context, writer=writer, judge=judge), calls
 
 
-def billed(
+def with_costs(
     verdict: Verdict, attempt_id: str, context: VerificationContext, calls: Sequence[dict[str, Any]]
 ) -> Verdict:
     """The verdict with all that it paid for, however it ended.

@@ -39,7 +39,7 @@ class AcceptanceVerifier:
         """Raises ``UsageError`` for a damaged calibration."""
         self.settings = settings
         self.calibration = calibration.load_calibration(settings.calibration)
-        self._bars: dict[tuple[str, str], dict[str, Any]] = {}
+        self._bar_by_author_class: dict[tuple[str, str], dict[str, Any]] = {}
 
     def verify(
         self,
@@ -49,29 +49,31 @@ class AcceptanceVerifier:
         context: VerificationContext,
     ) -> Verdict:
         """The verdict that counts, from ``outcome.verdicts``."""
-        facts = self._facts(outcome, context)
-        score = self._scored(facts, outcome, instance)
-        if not facts["empty"] and not _refused(facts):
+        facts = self._known_facts(outcome, context)
+        score = self._probability_and_bar(facts, outcome, instance)
+        if not facts["empty"] and not _is_refused_by_fact(facts):
             for twin in equivalence.equivalent_peers(outcome, peers):
-                theirs = self._facts(twin, context)
-                other = self._scored(theirs, twin, instance)
-                if not _refused(theirs) and _better(theirs, other, facts, score):
+                theirs = self._known_facts(twin, context)
+                other = self._probability_and_bar(theirs, twin, instance)
+                if not _is_refused_by_fact(theirs) and _twin_is_better_known(
+                    theirs, other, facts, score
+                ):
                     facts, score = {**theirs, "same_change_as": twin.attempt.id}, other
             if score is not None:  # the probability decides; what is listed is one's own
                 facts["said"] = {one.verifier: one.outcome for one in outcome.verdicts}
         candidate = outcome.candidate
-        facts["why"] = _why(AcceptanceEvidence.model_validate(facts), score)
+        facts["why"] = _reason_line(AcceptanceEvidence.model_validate(facts), score)
         return Verdict.model_validate(
             {
                 "candidate": candidate.digest if candidate else "",
                 "verifier": ACCEPTANCE,
-                "outcome": outcome_of(AcceptanceEvidence.model_validate(facts), score),
+                "outcome": acceptance_outcome(AcceptanceEvidence.model_validate(facts), score),
                 "score": score,
                 "evidence": facts,
             }
         )
 
-    def _facts(self, outcome: Outcome, context: VerificationContext) -> dict[str, Any]:
+    def _known_facts(self, outcome: Outcome, context: VerificationContext) -> dict[str, Any]:
         """What is known of a candidate, its author's part apart."""
         author = authors.author_names(outcome, context.steps(outcome.attempt.id))
         candidate = outcome.candidate
@@ -84,63 +86,70 @@ class AcceptanceVerifier:
             "by": author,
         }
 
-    def _scored(self, facts: dict[str, Any], outcome: Outcome, instance: Instance) -> float | None:
+    def _probability_and_bar(
+        self, facts: dict[str, Any], outcome: Outcome, instance: Instance
+    ) -> float | None:
         """P(right) by the calibration, with the bar that it is held against put into ``facts``."""
         author = facts.pop("by")
         if self.calibration is None:
             return None
-        facts |= self._bar(self.calibration, author, outcome.arm.model)
+        facts |= self._author_and_bar(self.calibration, author, outcome.arm.model)
         facts["repo"] = instance.repo
         unweighed = self.calibration.unweighed(facts["signals"], facts["author"], instance.repo)
         if unweighed:
             facts["unweighed"] = unweighed
-        return _score(self.calibration, AcceptanceEvidence.model_validate(facts))
+        return _probability_of(self.calibration, AcceptanceEvidence.model_validate(facts))
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome, and the probability where the same fit is at hand."""
-        facts, fitted = read_evidence(AcceptanceEvidence, verdict), self.calibration
-        mine = fitted is not None and facts.model == f"{fitted.name}:{fitted.digest}"
-        if fitted is not None and mine and "repo" in facts.model_fields_set:
+        facts, calibrated_fit = read_evidence(AcceptanceEvidence, verdict), self.calibration
+        own_facts = (
+            calibrated_fit is not None
+            and facts.model == f"{calibrated_fit.name}:{calibrated_fit.digest}"
+        )
+        if calibrated_fit is not None and own_facts and "repo" in facts.model_fields_set:
             try:
-                again = _score(fitted, facts)
+                again = _probability_of(calibrated_fit, facts)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 return f"contradictory: {type(error).__name__}: {error}"
             if verdict.score is None or abs(verdict.score - again) > calibration.EQUAL_WITHIN:
                 return f"contradictory: its signals give {again}"
-        return outcome_of(facts, verdict.score)
+        return acceptance_outcome(facts, verdict.score)
 
-    def _bar(self, fitted: calibration.Calibration, author: str, tier: str) -> dict[str, Any]:
+    def _author_and_bar(
+        self, calibrated_fit: calibration.Calibration, author: str, tier: str
+    ) -> dict[str, Any]:
         """Class of the author, threshold and claim; found once per class and tier."""
-        kind = fitted.class_of(author)
-        key = (kind, tier)
-        if key not in self._bars:
-            value, claim = self._threshold(fitted, kind, tier)
-            self._bars[key] = {
-                "model": f"{fitted.name}:{fitted.digest}",
-                "author": kind,
+        author_class = calibrated_fit.class_of(author)
+        key = (author_class, tier)
+        if key not in self._bar_by_author_class:
+            value, claim = self._threshold_and_claim(calibrated_fit, author_class, tier)
+            self._bar_by_author_class[key] = {
+                "model": f"{calibrated_fit.name}:{calibrated_fit.digest}",
+                "author": author_class,
                 "threshold": value,
                 "claim": claim,
             }
-        return self._bars[key]
+        return self._bar_by_author_class[key]
 
-    def _threshold(
-        self, fitted: calibration.Calibration, kind: str, tier: str
+    def _threshold_and_claim(
+        self, calibrated_fit: calibration.Calibration, author_class: str, tier: str
     ) -> tuple[float, str]:
         verify = self.settings
         if verify.threshold is not None:
             return verify.threshold, "none: the threshold was set by hand"
         if verify.bars:
             bar = verify.bars.get(tier, max(verify.bars.values()))
-            held = [one for one in fitted.held_out if one.author == kind]
+            held = [one for one in calibrated_fit.held_out if one.author == author_class]
             known = selective_threshold.claim_at_threshold(
                 held, bar, verify.false_accepts, verify.confidence
             )
             return bar, f"the bar costs least for this ladder; {known.claim}"
-        found = fitted.threshold(kind, verify.false_accepts, verify.confidence)
+        found = calibrated_fit.threshold(author_class, verify.false_accepts, verify.confidence)
         return found.value, found.claim
 
 
-def _refused(facts: Mapping[str, Any]) -> bool:
+def _is_refused_by_fact(facts: Mapping[str, Any]) -> bool:
     return _has_decisive_fail(facts["said"])
 
 
@@ -152,8 +161,11 @@ def _has_decisive_fail(outcomes: Mapping[str, str]) -> bool:
     )
 
 
-def _better(
-    theirs: Mapping[str, Any], other: float | None, mine: Mapping[str, Any], score: float | None
+def _twin_is_better_known(
+    twin_facts: Mapping[str, Any],
+    twin_score: float | None,
+    own_facts: Mapping[str, Any],
+    own_score: float | None,
 ) -> bool:
     """Whether a twin's evidence goes before: more that ran, more signals, else the surer word."""
 
@@ -163,38 +175,38 @@ def _better(
         )
         return bool(facts["ran"]), voted, len(facts["signals"]), chance or 0.0
 
-    return weight(theirs, other) > weight(mine, score)
+    return weight(twin_facts, twin_score) > weight(own_facts, own_score)
 
 
-def _score(fitted: calibration.Calibration, facts: AcceptanceEvidence) -> float:
+def _probability_of(calibrated_fit: calibration.Calibration, facts: AcceptanceEvidence) -> float:
     """P(right) for the evidence; an empty patch has none."""
-    named = fitted.probability(facts.signals, facts.author, facts.repo)
+    named = calibrated_fit.probability(facts.signals, facts.author, facts.repo)
     return 0.0 if facts.empty else named
 
 
-def outcome_of(facts: AcceptanceEvidence, score: float | None) -> str:
+def acceptance_outcome(facts: AcceptanceEvidence, score: float | None) -> str:
     """The outcome that the facts and the probability stand for."""
     if facts.empty or _has_decisive_fail(facts.outcomes):
         return "fail"
     if score is None or facts.threshold is None:
-        return _counted(set(facts.outcomes.values()))
+        return _outcome_by_count(set(facts.outcomes.values()))
     if not facts.ran:
         return "unknown"
     return "pass" if score >= facts.threshold else "fail"
 
 
-def _counted(outcomes: set[str]) -> str:
+def _outcome_by_count(outcomes: set[str]) -> str:
     return "fail" if "fail" in outcomes else "pass" if "pass" in outcomes else "unknown"
 
 
-def _why(facts: AcceptanceEvidence, score: float | None) -> str:
+def _reason_line(facts: AcceptanceEvidence, score: float | None) -> str:
     listed = ", ".join(f"{name} {outcome}" for name, outcome in facts.outcomes.items())
     listed = listed or "no verifier ran"
     if facts.empty:
         return "there is no patch"
     if score is None or facts.threshold is None:
         return f"verdicts counted: {listed}"
-    if outcome_of(facts, score) == "unknown":
+    if acceptance_outcome(facts, score) == "unknown":
         return f"nothing ran that could tell right from wrong ({listed})"
     chance, bar = distinct_decimals(score, facts.threshold)
     twin = facts.same_change_as

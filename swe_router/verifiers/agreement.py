@@ -17,18 +17,18 @@ from swe_router.verifiers.evidence_records import (
 )
 from swe_router.verifiers.patches import similarity
 from swe_router.verifiers.signals import authors
-from swe_router.verifiers.testing.comparison import BROKEN
+from swe_router.verifiers.testing.comparison import BROKEN_RESULTS
 from swe_router.verifiers.verdict_making import verdict_of_opinion
 
 NAME = "agreement"
-SAME_MODEL = 0.25
+SAME_MODEL_WEIGHT = 0.25
 """Weight of a candidate by the same model: two of its runs share their mistakes. Five runs of one
 model and one of another over 53 issues: AUC .66 with .25, .65 with 1; the difference is no more
 than noise."""
-PRIOR = 1.0
+PRIOR_WEIGHT = 1.0
 """Weight of the even odds that the score begins with."""
 
-MIN_CONTESTING = 2
+MIN_PEERS_CONTESTING = 2
 """Peers that must break a test before it is held against the test."""
 
 
@@ -58,19 +58,19 @@ class AgreementVerifier:
         """Compare with the peers; a first candidate has none."""
         candidate = outcome.candidate
         mine = similarity.normalised_change(candidate.patch) if candidate else None
-        if candidate is None or mine is None or mine.empty:
+        if candidate is None or mine is None or mine.is_empty:
             return verdict_of_opinion(
                 NAME, outcome, {"independent": 0, "why": "there is no change to compare"}
             )
-        others = independent(outcome, peers)
+        others = independent_peers(outcome, peers)
         if not others:
             why = "there is no other candidate to compare with"
             return verdict_of_opinion(
                 NAME, outcome, {"independent": 0, "same_change": 0, "why": why}
             )
         author = authors.author_key(outcome, context.steps(outcome.attempt.id))
-        compared = [_peer(mine, author, peer, context) for peer in others]
-        passed, failed = _their_tests(outcome, others)
+        compared = [_compared_with_peer(mine, author, peer, context) for peer in others]
+        passed, failed = _peer_test_counts(outcome, others)
         facts = {
             "independent": len(compared),
             "same_change": sum(one["alike"] == 1.0 for one in compared),
@@ -81,16 +81,16 @@ class AgreementVerifier:
             "peers": compared,
             "their_tests_passed": passed,
             "their_tests_failed": failed,
-            "contested": contested(
-                broken_of(outcome.verdicts) or frozenset(),
+            "contested": contested_tests(
+                tests_broken_by(outcome.verdicts) or frozenset(),
                 [
-                    (found, SAME_MODEL if one["same_model"] else 1.0)
+                    (found, SAME_MODEL_WEIGHT if one["same_model"] else 1.0)
                     for peer, one in zip(others, compared, strict=True)
-                    if (found := broken_of(peer.verdicts)) is not None
+                    if (found := tests_broken_by(peer.verdicts)) is not None
                 ],
             ),
         }
-        score = score_of(AgreementEvidence.model_validate(facts))
+        score = agreement_score(AgreementEvidence.model_validate(facts))
         facts["why"] = (
             f"{facts['same_change']} of {len(compared)} other candidate(s) make the same change,"
             f" {facts['same_model']} of them by the same model; it passes {passed} and fails"
@@ -103,7 +103,7 @@ class AgreementVerifier:
         facts = read_evidence(AgreementEvidence, verdict)
         if verdict.score is None or "peers" not in facts.model_fields_set:
             return "unknown"
-        right = score_of(facts)
+        right = agreement_score(facts)
         return "unknown" if abs(right - verdict.score) < 1e-6 else "contradictory"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
@@ -111,7 +111,7 @@ class AgreementVerifier:
         return {} if verdict.score is None else {"agreement": round(2 * verdict.score - 1, 4)}
 
 
-def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
+def independent_peers(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
     """Peers with a change of their own that were not handed this candidate's notes or diff."""
     found = [
         peer
@@ -119,61 +119,71 @@ def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
         if peer.attempt.id != outcome.attempt.id
         and peer.attempt.plan.handover == "fresh"
         and peer.candidate is not None
-        and not similarity.normalised_change(peer.candidate.patch).empty
+        and not similarity.normalised_change(peer.candidate.patch).is_empty
     ]
     return found if outcome.attempt.plan.handover == "fresh" else []
 
 
-def score_of(facts: AgreementEvidence) -> float:
+def agreement_score(facts: AgreementEvidence) -> float:
     """0 to 1 from the peers and their tests: weighted share of agreement, from even odds on."""
-    weight, agreed = PRIOR, 0.5 * PRIOR
+    weight, agreed = PRIOR_WEIGHT, 0.5 * PRIOR_WEIGHT
     for peer in facts.peers:
-        w = SAME_MODEL if peer.same_model else 1.0
+        w = SAME_MODEL_WEIGHT if peer.same_model else 1.0
         weight, agreed = weight + w, agreed + w * peer.alike
     passed, failed = facts.their_tests_passed, facts.their_tests_failed
     return round(float((agreed + passed) / (weight + passed + failed)), 6)
 
 
-def broken_of(verdicts: Sequence[Verdict]) -> frozenset[str] | None:
+def tests_broken_by(verdicts: Sequence[Verdict]) -> frozenset[str] | None:
     """Existing tests that a patch breaks, by ``repo-tests``; None when none could be run."""
     for one in verdicts:
         if one.verifier != "repo-tests":
             continue
         facts = read_evidence(RepoTestsEvidence, one)
         if "counts" in facts.model_fields_set:
-            return frozenset(test for test, (_, after) in facts.tests.items() if after in BROKEN)
+            return frozenset(
+                test for test, (_, after) in facts.tests.items() if after in BROKEN_RESULTS
+            )
     return None
 
 
-def contested(broken: Iterable[str], peers: Sequence[tuple[Collection[str], float]]) -> list[str]:
+def contested_tests(
+    broken: Iterable[str], broken_by_peers: Sequence[tuple[Collection[str], float]]
+) -> list[str]:
     """Tests of ``broken`` that independent peers break as well, sorted.
 
     A test that most of several attempts break may assert the very thing that the issue wants
-    changed, as the fix of a real issue often edits such a test. ``peers``: what each breaks, and
+    changed, as the fix of a real issue often edits such a test. ``broken_by_peers``: what each
+    breaks, and
     its weight. Two peers at least, and half of the weight.
     """
-    whole = sum(weight for _, weight in peers)
+    whole = sum(weight for _, weight in broken_by_peers)
     found = []
     for test in sorted(broken):
-        same = [weight for theirs, weight in peers if test in theirs]
-        if len(same) >= MIN_CONTESTING and 2 * sum(same) >= whole:
+        same = [weight for theirs, weight in broken_by_peers if test in theirs]
+        if len(same) >= MIN_PEERS_CONTESTING and 2 * sum(same) >= whole:
             found.append(test)
     return found
 
 
-def _peer(
-    mine: similarity.NormalisedChange, author: str, peer: Outcome, context: VerificationContext
+def _compared_with_peer(
+    own_change: similarity.NormalisedChange,
+    author: str,
+    peer: Outcome,
+    context: VerificationContext,
 ) -> dict[str, Any]:
     assert peer.candidate is not None
     other = authors.author_key(peer, context.steps(peer.attempt.id))
     return {
         "attempt": peer.attempt.id,
-        "alike": similarity.similarity(mine, similarity.normalised_change(peer.candidate.patch)),
+        "alike": similarity.similarity(
+            own_change, similarity.normalised_change(peer.candidate.patch)
+        ),
         "same_model": other == author,
     }
 
 
-def _their_tests(outcome: Outcome, others: Sequence[Outcome]) -> tuple[int, int]:
+def _peer_test_counts(outcome: Outcome, others: Sequence[Outcome]) -> tuple[int, int]:
     """Tests that these peers left behind and that this candidate passes and fails."""
     ids = {peer.attempt.id for peer in others}
     tally = {"passed": 0, "failed": 0}

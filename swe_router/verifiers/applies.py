@@ -16,7 +16,7 @@ from swe_router.verifiers.patches import changed_files, path_kinds
 from swe_router.verifiers.verdict_making import verdict_of_facts
 
 NAME = "applies"
-MAX_LISTED = 50
+MAX_LISTED_PATHS = 50
 """Paths listed in the evidence, of each kind."""
 
 
@@ -42,7 +42,7 @@ class AppliesVerifier:
         """Apply the candidate to a fresh start state and read what it touches."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
-        facts = text_facts(patch, path_kinds.is_test_predicate(context.graph))
+        facts = patch_text_facts(patch, path_kinds.is_test_predicate(context.graph))
         if candidate and candidate.mended:
             facts["mended"] = candidate.mended
         if patch.strip():
@@ -54,19 +54,19 @@ class AppliesVerifier:
             elif result.output.startswith(FITTED_PREFIX):
                 facts["fitted_by"] = result.output.splitlines()[0].removeprefix(FITTED_PREFIX)
             elif result.output.startswith(CONTINUED_PREFIX):
-                _pass_over(
+                _ignore_files_in_place(
                     facts, result.output.splitlines()[0].removeprefix(CONTINUED_PREFIX).split(", ")
                 )
-        return verdict_of(candidate, facts)
+        return applies_verdict(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded facts."""
-        return outcome_of(read_evidence(AppliesEvidence, verdict))
+        return applies_outcome(read_evidence(AppliesEvidence, verdict))
 
     def fails_by_text(self, patch: str) -> bool:
         """See ``JudgesText``."""
-        facts = text_facts(patch, path_kinds.is_test_predicate(None)) | {"applied": True}
-        return outcome_of(AppliesEvidence.model_validate(facts)) == "fail"
+        facts = patch_text_facts(patch, path_kinds.is_test_predicate(None)) | {"applied": True}
+        return applies_outcome(AppliesEvidence.model_validate(facts)) == "fail"
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
         """See ``SummarisesVerdicts``."""
@@ -77,7 +77,7 @@ class AppliesVerifier:
         )
 
 
-def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
+def patch_text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
     """What the text of a patch says, with the paths of each kind."""
     files = patch_files.patch_summaries(patch)
     facts: dict[str, Any] = {
@@ -90,22 +90,22 @@ def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
     }
     for file in files or ():
         if not file.dataless:
-            kinds[_kind(file, is_test)].append(file.path)
+            kinds[_file_kind(file, is_test)].append(file.path)
     for kind, found in kinds.items():
-        facts[kind] = found[:MAX_LISTED]
+        facts[kind] = found[:MAX_LISTED_PATHS]
     facts["files"] = sum(len(found) for found in kinds.values())
-    facts["deleted_tests"] = changed_files.deleted_tests(files or (), is_test)[:MAX_LISTED]
+    facts["deleted_tests"] = changed_files.deleted_tests(files or (), is_test)[:MAX_LISTED_PATHS]
     return facts
 
 
-def _pass_over(facts: dict[str, Any], there: Sequence[str]) -> None:
+def _ignore_files_in_place(facts: dict[str, Any], paths_in_place: Sequence[str]) -> None:
     """Files that the start state holds already as patched are no change of the candidate's."""
-    facts["in_place"] = list(there)[:MAX_LISTED]
+    facts["in_place"] = list(paths_in_place)[:MAX_LISTED_PATHS]
     for kind in ("source", "tests", "docs", "debris", "scratch"):
-        facts[kind] = [path for path in facts[kind] if path not in there]
+        facts[kind] = [path for path in facts[kind] if path not in paths_in_place]
 
 
-def outcome_of(facts: AppliesEvidence) -> str:
+def applies_outcome(facts: AppliesEvidence) -> str:
     """The outcome that the facts stand for."""
     if facts.empty or not facts.applied:
         return "fail"
@@ -116,15 +116,15 @@ def outcome_of(facts: AppliesEvidence) -> str:
     return "pass"
 
 
-def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
+def applies_verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
     """The verdict, with one line that says why."""
-    outcome = outcome_of(AppliesEvidence.model_validate(facts))
-    facts["why"] = _why(facts)
+    outcome = applies_outcome(AppliesEvidence.model_validate(facts))
+    facts["why"] = _reason_line(facts)
     return verdict_of_facts(NAME, candidate, outcome, facts)
 
 
-def _kind(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> str:
-    if path_kinds.is_git(file.path):
+def _file_kind(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> str:
+    if path_kinds.is_git_internal(file.path):
         return "debris"
     if path_kinds.is_debris(file.path) and not file.deleted:
         return "debris" if not file.before else "source"
@@ -135,7 +135,7 @@ def _kind(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> str
     return "docs" if path_kinds.is_doc(file.path) else "source"
 
 
-def _why(facts: Mapping[str, Any]) -> str:
+def _reason_line(facts: Mapping[str, Any]) -> str:
     reasons = {
         "the patch is empty": facts["empty"],
         "it does not apply to a fresh checkout": not facts["empty"] and not facts["applied"],

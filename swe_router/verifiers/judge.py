@@ -36,17 +36,17 @@ else:
 
 NAME = "judge"
 PROMPT = "judge"
-RUBRIC = ("cause", "complete", "focused", "general", "consistent")
-HIGHEST = 4
-MAX_TOKENS = 4096
+RUBRIC_ITEMS = ("cause", "complete", "focused", "general", "consistent")
+MAX_RATING = 4
+MAX_ANSWER_TOKENS = 4096
 """Output cap of the answer, reasoning included; the tier's own cap may be lower."""
-LONGEST = 3600.0
+MAX_ANSWER_SECONDS = 3600.0
 """Seconds for one answer, whatever time there is."""
-MAX_PATCH, MAX_ISSUE = 60_000, 40_000
+MAX_PATCH_CHARS, MAX_ISSUE_CHARS = 60_000, 40_000
 """Characters that are shown of the diff and of the issue."""
-MAX_ANSWER = 20_000
+MAX_KEPT_ANSWER_CHARS = 20_000
 """Characters of the answer that are kept: its end, where the ratings stand."""
-_OBJECT = re.compile(r"\{[^{}]*\}")
+_JSON_OBJECT = re.compile(r"\{[^{}]*\}")
 
 
 class JudgeVerifier:
@@ -78,15 +78,15 @@ class JudgeVerifier:
             return verdict_of_opinion(NAME, outcome, {"why": "there is no patch to judge"})
         if context.judge is None:
             return verdict_of_opinion(NAME, outcome, {"why": "no judge is named"})
-        asked = messages(outcome, instance, context.prompts.get(PROMPT))
+        asked = judge_messages(outcome, instance, context.prompts.get(PROMPT))
         request = digest_of([one.model_dump(mode="json") for one in asked])
         try:
-            note = _answer(asked, request, context, outcome.attempt.id)
+            note = _answer_kept_or_bought(asked, request, context, outcome.attempt.id)
         except (ModelError, LedgerRefused) as error:
             why = f"the judge gave no answer: {type(error).__name__}: {error}"
             return verdict_of_opinion(NAME, outcome, {"request": request, "usd": "0", "why": why})
         facts: dict[str, Any] = {"request": request, **note}
-        read = ratings(note["answer"])
+        read = parse_ratings(note["answer"])
         if read is None:
             return verdict_of_opinion(
                 NAME, outcome, {**facts, "why": "the judge's answer holds no ratings"}
@@ -109,7 +109,7 @@ class JudgeVerifier:
             "probability": facts.probability,
             "said": facts.reason,
         }
-        return "unknown" if ratings(facts.answer) == recorded else "contradictory"
+        return "unknown" if parse_ratings(facts.answer) == recorded else "contradictory"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
         """See ``GivesSignals``.
@@ -124,7 +124,7 @@ class JudgeVerifier:
         return VerdictSummary(preference=verdict.score)
 
 
-def messages(
+def judge_messages(
     outcome: Outcome, instance: Instance, template: str | None = None
 ) -> tuple[Message, ...]:
     """What the judge is asked; ``template`` is the prompt, where it is not the one of today."""
@@ -134,9 +134,9 @@ def messages(
         templates.prompt_source(PROMPT) if template is None else template,
         f"prompt {PROMPT}",
         repo=instance.repo,
-        problem=instance.problem.strip()[:MAX_ISSUE],
-        patch=patch[:MAX_PATCH].rstrip("\n"),
-        cut=max(0, len(patch) - MAX_PATCH),
+        problem=instance.problem.strip()[:MAX_ISSUE_CHARS],
+        patch=patch[:MAX_PATCH_CHARS].rstrip("\n"),
+        cut=max(0, len(patch) - MAX_PATCH_CHARS),
         evidence=[
             f"- {one.verifier}: {one.outcome}; {read_evidence(EvidenceRecord, one).why}"
             for one in outcome.verdicts
@@ -152,25 +152,25 @@ def _is_about_facts(verdict: Verdict) -> bool:
     return traits.decisive or traits.runs_tests
 
 
-def ratings(answer: str) -> dict[str, Any] | None:
+def parse_ratings(answer: str) -> dict[str, Any] | None:
     """Rubric, probability and reason from the last JSON object that has them; None for none.
 
     Numbers may come as text or as a percentage; what is not finite or off its scale is no rating.
     """
-    for text in reversed(_OBJECT.findall(answer)):
+    for text in reversed(_JSON_OBJECT.findall(answer)):
         try:
             tree = json.loads(text)
         except (ValueError, RecursionError):
             continue
-        probability = _number(tree.get("probability"), 1.0)
-        rubric = {name: _number(tree.get(name), float(HIGHEST)) for name in RUBRIC}
+        probability = _number_up_to(tree.get("probability"), 1.0)
+        rubric = {name: _number_up_to(tree.get(name), float(MAX_RATING)) for name in RUBRIC_ITEMS}
         if probability is not None and None not in rubric.values():
             reason = " ".join(str(tree.get("why", "")).split())[:500]
             return {"rubric": rubric, "probability": round(probability, 4), "said": reason}
     return None
 
 
-def _number(value: Any, highest: float) -> float | None:
+def _number_up_to(value: Any, highest: float) -> float | None:
     if isinstance(value, str):
         text = value.strip()
         percent = text.endswith("%") and highest == 1.0
@@ -186,27 +186,29 @@ def _number(value: Any, highest: float) -> float | None:
     return number if math.isfinite(number) and 0 <= number <= highest else None
 
 
-def _answer(
-    asked: Sequence[Message], request: str, context: VerificationContext, attempt_id: str
+def _answer_kept_or_bought(
+    question: Sequence[Message], request_digest: str, context: VerificationContext, attempt_id: str
 ) -> dict[str, Any]:
     """The answer as it is kept; from the notes where it was paid for before."""
     assert context.judge is not None
-    key = f"{PROMPT}:{request}"
+    key = f"{PROMPT}:{request_digest}"
     known = context.notes.get(key)
     if known is not None:
         return {**known, "usd": "0", "paid_before": known["usd"]}
     left = context.deadline - context.clock() if context.deadline else 600.0
-    limits = CallLimits(max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=max(10.0, left))
-    note = _note(context.judge.complete(asked, (), limits=limits), attempt_id)
+    limits = CallLimits(
+        max_output_tokens=MAX_ANSWER_TOKENS, timeout=MAX_ANSWER_SECONDS, within=max(10.0, left)
+    )
+    note = _answer_record(context.judge.complete(question, (), limits=limits), attempt_id)
     context.notes[key] = note
     return note
 
 
-def _note(answer: Completion, attempt_id: str) -> dict[str, Any]:
+def _answer_record(answer: Completion, attempt_id: str) -> dict[str, Any]:
     return {
         "charged_to": attempt_id,
         "by": answer.model,
-        "answer": answer.message.content[-MAX_ANSWER:],
+        "answer": answer.message.content[-MAX_KEPT_ANSWER_CHARS:],
         "usd": str(answer.usd),
         "usage": answer.usage.model_dump(mode="json"),
     }

@@ -16,9 +16,9 @@ from swe_router.verifiers.testing import runners
 class StartStateFacts:
     """Kept for all candidates of an instance."""
 
-    facts: frozenset[str]
+    runner_facts: frozenset[str]
     """What the repository's files and the sandbox say of test runners."""
-    python: str
+    python_path: str
     """Path of the interpreter inside the sandbox; empty when there is none."""
     files: tuple[str, ...]
     """Every file at the base commit."""
@@ -35,26 +35,26 @@ def start_state_facts(
     instance: Instance,
     context: VerificationContext,
     fresh_sandbox: Callable[[], Sandbox],
-    timeout: float,
+    command_timeout: float,
 ) -> StartStateFacts:
     """The start state of an instance; ``fresh_sandbox`` gives a sandbox that nothing ran in.
 
-    ``timeout``: seconds for each of the commands. Raises ``SandboxError``.
+    ``command_timeout``: seconds for each of the commands. Raises ``SandboxError``.
     """
     key = StartStateKey(instance.base_commit)
     if key not in context.cache:
-        context.cache[key] = _look(fresh_sandbox(), timeout)
+        context.cache[key] = _read_start_state(fresh_sandbox(), command_timeout)
     return context.cache[key]
 
 
-def _look(sandbox: Sandbox, timeout: float) -> StartStateFacts:
-    facts, python = runners.detect_runners(sandbox, timeout)
+def _read_start_state(sandbox: Sandbox, command_timeout: float) -> StartStateFacts:
+    facts, python = runners.detect_runners(sandbox, command_timeout)
     path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
-    sandbox.run(f"git ls-files -z > {path}", timeout=timeout)
+    sandbox.run(f"git ls-files -z > {path}", timeout=command_timeout)
     try:
-        listed = sandbox.read(path, limit=runners.REPORT_LIMIT)
+        listed = sandbox.read(path, limit=runners.MAX_REPORT_BYTES)
     except FileNotFoundError:
         listed = b""
-    sandbox.run(f"rm -f {path}", timeout=timeout)
+    sandbox.run(f"rm -f {path}", timeout=command_timeout)
     names = listed.decode("utf-8", "surrogateescape").split("\0")
     return StartStateFacts(frozenset(facts), python, tuple(name for name in names if name))

@@ -24,7 +24,7 @@ else:
 def with_thresholds(settings: Settings) -> Settings:
     """The settings with the cost threshold of each tier; unchanged where another one holds."""
     verify = settings.verify
-    if not _wanted(settings):
+    if not _wants_money_thresholds(settings):
         return settings
     found = {tier: one.value for tier, one in thresholds_of_ladder(settings).items()}
     return settings.model_copy(update={"verify": verify.model_copy(update={"bars": found})})
@@ -42,7 +42,9 @@ def thresholds_of_ladder(settings: Settings) -> dict[str, CostThreshold]:
 
     def bar(tier: str, following: str) -> CostThreshold:
         rescue = knobs.rescue_rate(tier) if knobs is not None else RESCUE_RATE
-        return cost_threshold.cost_threshold(_expected(settings, knobs, following), rescue, price)
+        return cost_threshold.cost_threshold(
+            _expected_usd(settings, knobs, following), rescue, price
+        )
 
     made = {IMPORTED: bar(IMPORTED, ladder[0])}
     for tier, following in pairwise(ladder):
@@ -57,7 +59,7 @@ def threshold_rows(settings: Settings) -> list[dict[str, Any]]:
     Empty where no calibration gives a probability.
     """
     verify = settings.verify
-    if not _combined(verify):
+    if not _has_combining_verifier(verify):
         return []
     fitted = calibration.load_calibration(verify.calibration)
     if fitted is None:
@@ -78,12 +80,12 @@ def threshold_rows(settings: Settings) -> list[dict[str, Any]]:
                 "tier": tier,
                 "authors": author,
                 "bar": bar,
-                "chosen_by": _chosen(settings),
+                "chosen_by": _how_threshold_is_set(settings),
                 "escalation_usd": one.escalation_usd if one else None,
                 "wrong_usd": one.wrong_usd if one else None,
                 "wrong_usd_assumed": one.assumed if one else None,
-                "right_refused": _share(known.right_refused) if known else None,
-                "wrong_accepted": _share(known.wrong_accepted) if known else None,
+                "right_refused": _share_as_json(known.right_refused) if known else None,
+                "wrong_accepted": _share_as_json(known.wrong_accepted) if known else None,
                 "calibration": fitted.name,
             }
         )
@@ -92,10 +94,10 @@ def threshold_rows(settings: Settings) -> list[dict[str, Any]]:
 
 def threshold_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The rows as text, one line per tier."""
-    return [_line(row) for row in rows]
+    return [_threshold_line(row) for row in rows]
 
 
-def _line(row: dict[str, Any]) -> str:
+def _threshold_line(row: dict[str, Any]) -> str:
     text = f"bar of {row['tier']}: accepted from p {row['bar']:.2f} on ({row['chosen_by']}"
     if row["wrong_usd"] is not None:
         assumed = ", assumed" if row["wrong_usd_assumed"] else ""
@@ -123,7 +125,7 @@ def _percent(share: dict[str, Any]) -> str:
     return f"{100 * share['rate']:.0f}% [{low:.0f}, {high:.0f}] ({share['of']})"
 
 
-def _share(found: PatchShare) -> dict[str, Any]:
+def _share_as_json(found: PatchShare) -> dict[str, Any]:
     return {
         "rate": round(found.rate, 4),
         "low": round(found.low, 4),
@@ -132,7 +134,7 @@ def _share(found: PatchShare) -> dict[str, Any]:
     }
 
 
-def _chosen(settings: Settings) -> str:
+def _how_threshold_is_set(settings: Settings) -> str:
     if settings.verify.threshold is not None:
         return "set by hand"
     return "by expected money" if _by_money(settings) else "by the bound on false accepts"
@@ -143,18 +145,18 @@ def _by_money(settings: Settings) -> bool:
     return verify.threshold is None and (bool(verify.bars) or verify.bar == "money")
 
 
-def _combined(verify: VerifySettings) -> bool:
+def _has_combining_verifier(verify: VerifySettings) -> bool:
     """Whether a verifier weighs what the others found."""
     return recorded_verdicts.any_trait(verify.names, lambda one: one.combines)
 
 
-def _wanted(settings: Settings) -> bool:
+def _wants_money_thresholds(settings: Settings) -> bool:
     verify = settings.verify
     return (
         verify.threshold is None
         and verify.bar == "money"
         and not verify.bars
-        and _combined(verify)
+        and _has_combining_verifier(verify)
         and verify.calibration != calibration.NONE
     )
 
@@ -172,7 +174,7 @@ def _knobs(settings: Settings) -> EscalationValueKnobs | None:
     return knobs
 
 
-def _expected(settings: Settings, knobs: EscalationValueKnobs | None, tier: str) -> float:
+def _expected_usd(settings: Settings, knobs: EscalationValueKnobs | None, tier: str) -> float:
     """Expected USD of asking a tier once, as the policy reckons it."""
     limit = settings.tiers[tier].attempt_usd
     taken = knobs if knobs is not None else EscalationValueKnobs()

@@ -35,14 +35,14 @@ else:
     docker_engine = deferred_module("swe_router.sandboxes.docker_engine")
 
 Level = Literal["ok", "warning", "no"]
-RUN_GB = 1.0
+MIN_RUN_GB = 1.0
 """Free space under which not even the run folder has room."""
-IMAGES_GB = 20.0
+MIN_IMAGES_GB = 20.0
 """Free space under which a handful of official images fill the disk."""
-MAX_ASKED = 3
+MAX_PULL_CHECKS = 3
 """Images that the store is asked for, as a sample of all."""
-SIDE_BY_SIDE = 8
-KNOCK = ToolSpec(
+MAX_PARALLEL_CHECKS = 8
+TEST_CALL_TOOL = ToolSpec(
     name="submit",
     description="Say that you are done.",
     parameters={"type": "object", "properties": {}},
@@ -63,7 +63,7 @@ class ConnectivityCheck:
                 "detail": self.detail}  # fmt: skip
 
 
-def checked(name: str, look: Callable[[], str | tuple[Level, str]]) -> ConnectivityCheck:
+def run_check(name: str, look: Callable[[], str | tuple[Level, str]]) -> ConnectivityCheck:
     """The result of ``look``: its message, a level with a message, or its failure."""
     try:
         found = look()
@@ -76,37 +76,41 @@ def checked(name: str, look: Callable[[], str | tuple[Level, str]]) -> Connectiv
     )
 
 
-def side_by_side(looks: Iterable[tuple[str, Callable[[], Any]]]) -> list[ConnectivityCheck]:
+def run_checks_in_parallel(
+    looks: Iterable[tuple[str, Callable[[], Any]]],
+) -> list[ConnectivityCheck]:
     """All of them, in their order; a server that does not answer costs its seconds once."""
     asked = list(looks)
     if not asked:
         return []
-    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(asked))) as pool:
-        return list(pool.map(lambda one: checked(*one), asked))
+    with ThreadPoolExecutor(min(MAX_PARALLEL_CHECKS, len(asked))) as pool:
+        return list(pool.map(lambda one: run_check(*one), asked))
 
 
 def check_tiers(
-    settings: Settings, names: Sequence[str], *, knocking: bool = False
+    settings: Settings, names: Sequence[str], *, with_test_call: bool = False
 ) -> list[ConnectivityCheck]:
-    """Each tier's key, server, model, window and, with ``knocking``, one call."""
-    return side_by_side(
-        (f"tier {name}", _tier(name, settings.tiers[name], knocking)) for name in names
+    """Each tier's key, server, model, window and, with ``with_test_call``, one call."""
+    return run_checks_in_parallel(
+        (f"tier {name}", _check_tier(name, settings.tiers[name], with_test_call)) for name in names
     )
 
 
-def _tier(name: str, tier: Tier, knocking: bool) -> Callable[[], str | tuple[Level, str]]:
+def _check_tier(
+    name: str, tier: Tier, with_test_call: bool
+) -> Callable[[], str | tuple[Level, str]]:
     def look() -> str | tuple[Level, str]:
         kind = plugins.load_plugin("models", tier.dialect)
         key = tier_checks.key_of(name, tier, os.environ)
-        level, message = _server(name, tier, key)
-        if knocking and server_probe.models_url(tier):
-            message += "; " + _called(name, tier, kind, key)
+        level, message = _ask_server(name, tier, key)
+        if with_test_call and server_probe.models_url(tier):
+            message += "; " + _make_test_call(name, tier, kind, key)
         return level, message
 
     return look
 
 
-def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
+def _ask_server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     """The answer of a tier's server to a request for its models. Raises ``UsageError``."""
     by = f"{tier.model} by {tier.dialect}"
     url = tier.base_url or server_probe.HOMES.get(tier.dialect, "its provider")
@@ -124,7 +128,7 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     if found.status >= 500 or found.status in {402, 429}:
         raise UsageError(f"{url} answers HTTP {found.status}: {found.text}")
     if found.models is None:
-        return _unlisted(tier, found, f"{by} at {url}")
+        return _server_without_models(tier, found, f"{by} at {url}")
     window = found.models.get(tier.model)
     if window is None and not server_probe.serves_model(tier, key):
         there = ", ".join(list(found.models)[:8]) or "no model at all"
@@ -137,7 +141,9 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     return "ok", f"{by}, served{window_note}"
 
 
-def _unlisted(tier: Tier, found: server_probe.ModelListing, who: str) -> tuple[Level, str]:
+def _server_without_models(
+    tier: Tier, found: server_probe.ModelListing, who: str
+) -> tuple[Level, str]:
     """A server that answers without a list of models."""
     if found.text.lstrip().startswith("<"):
         raise UsageError(f"{who}: a page in HTML answers ({found.text[:120]}), no model"
@@ -154,11 +160,11 @@ def _unlisted(tier: Tier, found: server_probe.ModelListing, who: str) -> tuple[L
     return "ok", f"{who}: answers, and gives no list of models"
 
 
-def _called(name: str, tier: Tier, kind: Any, key: str) -> str:
+def _make_test_call(name: str, tier: Tier, kind: Any, key: str) -> str:
     """One paid call with a tool, as short as the dialect allows."""
     most = 16 if tier.dialect == "openai" else 1
     limits = CallLimits(max_output_tokens=most, timeout=min(60.0, tier.timeout))
-    tools = (KNOCK,) if tier.tools == "native" else ()
+    tools = (TEST_CALL_TOOL,) if tier.tools == "native" else ()
     messages = (Message(role="user", content="Call submit."),)
     what = "a call with a tool" if tools else "a call"
     try:
@@ -182,23 +188,25 @@ def check_images(
     docker = engine or docker_engine.Engine.connect()
     bare = [one.id for one in instances if not one.image]
     if bare:
-        raise UsageError(f"{_some(bare)} {'name' if len(bare) > 1 else 'names'} no image: give the"
-                         " rows an image column, or use --sandbox local")  # fmt: skip
+        raise UsageError(
+            f"{_first_names(bare)} {'name' if len(bare) > 1 else 'names'} no image: give the"
+            " rows an image column, or use --sandbox local"
+        )
     names = list(dict.fromkeys(one.image for one in instances))
     missing = [name for name in names if not docker.has(name)]
     there = f"{len(names) - len(missing)} of {len(names)} images are on the engine"
     if not missing:
         return there
-    message = f"{there}; missing: {_some(missing)}"
+    message = f"{there}; missing: {_first_names(missing)}"
     own = {one.image: one.id for one in instances if one.repo.startswith("demo/")}
     if missing[0] in own:  # no store has these
         raise UsageError(
-            f"{message}; {_built(missing[0], own[missing[0]])}, or use --sandbox local"
+            f"{message}; {_build_hint(missing[0], own[missing[0]])}, or use --sandbox local"
         )
     how = "docker pull or docker load them, or use --sandbox local"
     if not settings.sandbox.pull:
         raise UsageError(f"{message}; sandbox.pull is off: {how}, or --set sandbox.pull=true")
-    for name in missing[:MAX_ASKED]:
+    for name in missing[:MAX_PULL_CHECKS]:
         try:
             docker.offered(name)
         except (ImageMissing, NoImageStore) as error:
@@ -206,7 +214,7 @@ def check_images(
     return "ok", f"{message}; to be pulled"
 
 
-def _built(image: str, instance: str) -> str:
+def _build_hint(image: str, instance: str) -> str:
     """How an image of the demo is made."""
     root = assets.assets_root()
     return (
@@ -226,10 +234,12 @@ def check_repositories(
     def look(one: Instance) -> Callable[[], str]:
         return lambda: cache.offered(one)
 
-    found = side_by_side((f"repository {repo}", look(one)) for repo, one in first.items())
+    found = run_checks_in_parallel((f"repository {repo}", look(one)) for repo, one in first.items())
     bad = [check for check in found if check.level == "no"]
     if not bad:
-        return [ConnectivityCheck("repositories", "ok", f"{len(found)}: {_some(sorted(first))}")]
+        return [
+            ConnectivityCheck("repositories", "ok", f"{len(found)}: {_first_names(sorted(first))}")
+        ]
     if kind != "local":
         # The image holds the repository; routing and search use the issue text alone.
         return [
@@ -239,14 +249,14 @@ def check_repositories(
     return bad
 
 
-def check_disk(place: Path, *, need: float) -> str:
-    """Free space where the run folder will lie. Raises ``UsageError`` for less than ``need`` GB."""
-    there = next(path for path in (place, *place.absolute().parents) if path.exists())
+def check_disk(folder: Path, *, min_gb: float) -> str:
+    """Free space where the run folder will lie. Raises ``UsageError`` under ``min_gb`` GB."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise UsageError(f"{there} is a file: give a folder with --out")
     free = shutil.disk_usage(there).free / 1e9
-    if free < need:
-        raise UsageError(f"{free:.1f} GB free at {there}: {need:g} GB are needed")
+    if free < min_gb:
+        raise UsageError(f"{free:.1f} GB free at {there}: {min_gb:g} GB are needed")
     if not os.access(there, os.W_OK):
         raise UsageError(f"{there} cannot be written to: give another folder with --out")
     return f"{free:.0f} GB free at {there}"
@@ -264,21 +274,21 @@ def check_proxies(environ: Mapping[str, str]) -> str | tuple[Level, str]:
     """Proxy and certificate settings that every client of ours goes by."""
     names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
     given = [name for name in names if environ.get(name) or environ.get(name.lower())]
-    certificates = next((environ[n] for n in CERTIFICATES if environ.get(n)), "")
+    certificates = next((environ[n] for n in CERTIFICATE_VARIABLES if environ.get(n)), "")
     if certificates and not Path(certificates).exists():
-        raise UsageError(f"the certificates that {_named(environ)} names are not there:"
+        raise UsageError(f"the certificates that {_variables_set(environ)} names are not there:"
                          f" {certificates}")  # fmt: skip
     parts = [*given, *([f"certificates of {certificates}"] if certificates else [])]
     return ", ".join(parts) or "no proxy, the system's certificates"
 
 
-CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
 
 
-def _named(environ: Mapping[str, str]) -> str:
-    return next(name for name in CERTIFICATES if environ.get(name))
+def _variables_set(environ: Mapping[str, str]) -> str:
+    return next(name for name in CERTIFICATE_VARIABLES if environ.get(name))
 
 
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _first_names(names: Sequence[str], max_names: int = 3) -> str:
+    more = f" and {len(names) - max_names} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more

@@ -13,7 +13,7 @@ from swe_router.seams import Policy, Selector
 from swe_router.settings import Settings
 
 
-def varied(policy: Policy, settings: Settings, ladder: Sequence[Plan]) -> Policy:
+def with_variation(policy: Policy, settings: Settings, ladder: Sequence[Plan]) -> Policy:
     """The policy, whose candidates of one move differ as the settings say."""
     ensemble = settings.ensemble
     variety = Variety(
@@ -31,7 +31,7 @@ def varied(policy: Policy, settings: Settings, ladder: Sequence[Plan]) -> Policy
     )
 
 
-def selector(settings: Settings) -> Selector:
+def build_selector(settings: Settings) -> Selector:
     """What chooses the candidate.
 
     Raises ``UsageError`` for a knob that it does not have, and for one that cannot be used live.
@@ -49,7 +49,7 @@ def selector(settings: Settings) -> Selector:
 
 def check_ensemble(settings: Settings, say: Callable[[str], None]) -> None:
     """Raise ``UsageError`` where the ensemble cannot be made; warn of settings without effect."""
-    selector(settings)
+    build_selector(settings)
     sheet, ensemble = manifest.read_manifest(settings.scaffold), settings.ensemble
     for variant in ensemble.variants:
         sheet.first_prompt(variant)

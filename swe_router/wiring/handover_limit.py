@@ -8,11 +8,11 @@ from swe_router.agents.dialogue import BYTES_PER_TOKEN
 from swe_router.journal.header import Header
 from swe_router.records import Plan
 
-SHARE = Decimal("0.25")
+MAX_BUDGET_SHARE = Decimal("0.25")
 """Share of the attempt's dollar limit that the handover may add to the first reservation."""
-WINDOW_SHARE = 2
+WINDOW_DIVISOR = 2
 """The conversation takes at most this part (one half) of what the window leaves a prompt."""
-UNKNOWN_WINDOW = 60_000
+UNKNOWN_WINDOW_TOKENS = 60_000
 """Bytes where the size of the context window is unknown."""
 
 
@@ -24,12 +24,12 @@ def handover_limit(header: Header, plan: Plan) -> int:
     """
     tier = header.settings.tiers[plan.arm.model]
     free = max(0, tier.window - tier.max_output_tokens)
-    by_window = free * BYTES_PER_TOKEN // WINDOW_SHARE if tier.window else UNKNOWN_WINDOW
+    by_window = free * BYTES_PER_TOKEN // WINDOW_DIVISOR if tier.window else UNKNOWN_WINDOW_TOKENS
     rate = header.rates.get(plan.arm.model)
     if rate is None:
         return by_window
     max_price = max(band.max_input_price for band in rate.bands)
     if not max_price:
         return by_window
-    by_money = int(plan.budget.dollars * SHARE * 1_000_000 / max_price)
+    by_money = int(plan.budget.dollars * MAX_BUDGET_SHARE * 1_000_000 / max_price)
     return min(by_window, by_money)

@@ -15,11 +15,15 @@ class LedgerBudget:
     """The run's ledger as one instance sees it."""
 
     def __init__(
-        self, ledger: Ledger, instances_left: int, instance: str = "", cap: Decimal | None = None
+        self,
+        ledger: Ledger,
+        instances_left: int,
+        instance: str = "",
+        instance_cap_usd: Decimal | None = None,
     ) -> None:
-        """``cap``: USD that the instance may cost in all; None is no such cap."""
+        """``instance_cap_usd``: USD that the instance may cost in all; None is no such cap."""
         self._ledger, self._left = ledger, instances_left
-        self._instance, self._cap = instance, cap
+        self._instance, self._cap = instance, instance_cap_usd
 
     def view(self) -> BudgetView:
         """The money now; what dead processes held is freed first."""
@@ -30,15 +34,15 @@ class LedgerBudget:
             reserved=figures.reserved,
             instances_left=self._left,
             clock=time.time(),
-            own=self._own(),
+            own=self._left_under_instance_cap(),
         )
 
-    def _own(self) -> Decimal | None:
+    def _left_under_instance_cap(self) -> Decimal | None:
         if self._cap is None:
             return None
         return max(Decimal(0), self._cap - self._ledger.taken_by(self._instance))
 
-    def wait(self) -> None:
+    def wait_for_release(self) -> None:
         """Half a second: an attempt takes minutes."""
         time.sleep(0.5)
 

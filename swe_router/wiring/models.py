@@ -20,7 +20,7 @@ from swe_router.seams import Model
 from swe_router.settings import Settings, Tier
 from swe_router.wiring.service_breaker import waiting_model
 
-Held = Callable[[str], None]
+ReportWait = Callable[[str], None]
 """Receives why a call waits."""
 
 
@@ -43,26 +43,29 @@ class ModelFactory:
         instance: Instance,
         session: str,
         hold: Hold,
-        answers: AnswerStore,
-        held: Held,
-        seconds: float | None,
+        receipts: AnswerStore,
+        report_wait: ReportWait,
+        max_wait_seconds: float | None,
     ) -> Model:
-        """The model of one attempt, paid from its hold, waited for ``seconds`` at most."""
+        """The model of one attempt, paid from its hold, waited for ``max_wait_seconds`` at most."""
         breaker = self._breaker()
         begun = breaker.now()
 
         def over() -> bool:
-            return bool(seconds and breaker.now() - begun > seconds) or self.stopping()
+            return (
+                bool(max_wait_seconds and breaker.now() - begun > max_wait_seconds)
+                or self.stopping()
+            )
 
-        metered = self._metered(name, self._plugin(name)(session), hold, answers)
-        return self._waiting(name, metered, instance, held, over)
+        metered = self._metered_model(name, self._bare_model_maker(name)(session), hold, receipts)
+        return self._waiting_model(name, metered, instance, report_wait, over)
 
     def for_verifier(
         self,
         name: str,
         instance: Instance,
-        answers: Callable[[str], AnswerStore | None],
-        held: Held,
+        receipts: Callable[[str], AnswerStore | None],
+        report_wait: ReportWait,
     ) -> Callable[[str], Model] | None:
         """Attempt id -> the model that verifiers ask of its candidate; None for an empty name.
 
@@ -70,34 +73,36 @@ class ModelFactory:
         """
         if not name:
             return None
-        plugin = self._plugin(name)
+        plugin = self._bare_model_maker(name)
 
         def model(attempt_id: str) -> Model:
             verify, limits = self.settings.verify, self.settings.limits
             account = overhead_key(instance.id, attempt_id)
             booking = self.ledger().overhead(account, verify.usd, limits.instance_usd)
-            seeded = SamplingSeeds(self._tier(name), plugin, instance.id)
-            metered = self._metered(name, seeded, booking, answers(attempt_id))
-            return self._waiting(name, metered, instance, held, self.stopping)
+            seeded = SamplingSeeds(self._tier_named(name), plugin, instance.id)
+            metered = self._metered_model(name, seeded, booking, receipts(attempt_id))
+            return self._waiting_model(name, metered, instance, report_wait, self.stopping)
 
         return model
 
     def for_ratings(self, name: str, instance: Instance) -> Model:
         """The model that rates an issue before any run: retried, never waited for."""
         booking = self.ledger().overhead(f"{instance.id}/judge")
-        metered = self._metered(name, self._plugin(name)(f"{instance.id}#1"), booking, None)
-        return RetryingModel(metered, self._tier(name).retries)
+        metered = self._metered_model(
+            name, self._bare_model_maker(name)(f"{instance.id}#1"), booking, None
+        )
+        return RetryingModel(metered, self._tier_named(name).retries)
 
     def _breaker(self) -> Breaker:
         assert self.breaker is not None, "models that wait need a breaker"
         return self.breaker()
 
-    def _tier(self, name: str) -> Tier:
+    def _tier_named(self, name: str) -> Tier:
         return self.settings.tiers[name]
 
-    def _plugin(self, name: str) -> Callable[[str], Model]:
+    def _bare_model_maker(self, name: str) -> Callable[[str], Model]:
         """Session -> the bare model of a tier. Raises ``UsageError`` without its key."""
-        tier = self._tier(name)
+        tier = self._tier_named(name)
         key = tier_checks.key_of(name, tier, os.environ)
         kind = plugins.load_plugin("models", tier.dialect)
 
@@ -107,15 +112,20 @@ class ModelFactory:
 
         return made
 
-    def _metered(
-        self, name: str, bare: Model, booking: CallLedger, answers: AnswerStore | None
+    def _metered_model(
+        self, name: str, bare: Model, booking: CallLedger, receipts: AnswerStore | None
     ) -> MeteredModel:
-        return MeteredModel(bare, booking, self.rates[name], receipts=answers)
+        return MeteredModel(bare, booking, self.rates[name], receipts=receipts)
 
-    def _waiting(
-        self, name: str, metered: Model, instance: Instance, held: Held, over: Callable[[], bool]
+    def _waiting_model(
+        self,
+        name: str,
+        metered: Model,
+        instance: Instance,
+        report_wait: ReportWait,
+        is_over: Callable[[], bool],
     ) -> Model:
-        tier = self._tier(name)
+        tier = self._tier_named(name)
         key = tier_checks.key_of(name, tier, os.environ)
         return waiting_model(
             metered,
@@ -124,8 +134,8 @@ class ModelFactory:
             tier,
             key=key,
             instance=instance.id,
-            held=held,
-            over=over,
+            report_wait=report_wait,
+            is_over=is_over,
         )
 
 

@@ -20,7 +20,7 @@ from swe_router.seams import (
 )
 from swe_router.settings import Settings
 from swe_router.wiring import ensemble, training_data
-from swe_router.wiring.repositories import past_of
+from swe_router.wiring.repositories import past_commits_of
 
 Say = Callable[[str], None]
 
@@ -48,7 +48,7 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
         raise UsageError(f"policy {settings.policy.name!r}: its knobs: {error}") from None
     made = kind(header.ladder(), **knobs)
     policy = training_data.fit_policy(made, asked, issues, say or _quiet)
-    return ensemble.varied(policy, settings, header.ladder())
+    return ensemble.with_variation(policy, settings, header.ladder())
 
 
 def knobs_of(settings: Settings) -> dict[str, Any]:
@@ -67,5 +67,5 @@ def features_of(
     instance: Instance, graph: CodeGraph | None, repos: RepoCache | None = None, say: Say = _quiet
 ) -> Features:
     """What is known of an instance before anything is spent; ``repos`` tells its history."""
-    past = past_of(repos, instance, say) if graph is not None and repos is not None else ()
+    past = past_commits_of(repos, instance, say) if graph is not None and repos is not None else ()
     return extract_features(instance, graph, past)

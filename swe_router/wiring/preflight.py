@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 else:
     templates = deferred_module("swe_router.templates")
 
-ONE_TIER = frozenset({"fixed", "best-of-k"})
+SINGLE_TIER_POLICIES = frozenset({"fixed", "best-of-k"})
 """Policies that make all their attempts with one tier, which a knob names."""
-FILES_PER_WORKER = 64
+OPEN_FILES_PER_WORKER = 64
 """Open files that one worker may need: its sandbox, its provider, its logs, its share of Ray."""
 
 
@@ -39,9 +39,9 @@ class PreflightResult:
     """What the checks resolved."""
 
     rates: Mapping[str, PriceRate]
-    skipped: Mapping[str, str]
-    sandbox: str
-    prompts: Mapping[str, str]
+    skipped_tiers: Mapping[str, str]
+    sandbox_kind: str
+    prompt_digests: Mapping[str, str]
 
 
 def run_preflight(
@@ -66,12 +66,12 @@ def run_preflight(
             return None
 
     def check_tier(name: str) -> None:
-        rates[name] = _rate(settings, name, on)
-        if gap := _skipped(settings, name, instances, say):
+        rates[name] = _checked_rate(settings, name, on)
+        if gap := _why_skipped(settings, name, instances, say):
             skipped[name] = gap
 
     def check_asked(name: str) -> None:
-        rates[name] = _asked(settings, name, on, say)
+        rates[name] = _check_verifier_tier(settings, name, on, say)
 
     without_fault(check_git)
     notices = (tier_checks.retirement_notice(n, settings.tiers[n], today) for n in settings.ladder)
@@ -79,32 +79,32 @@ def run_preflight(
         say(notice)
     for name in settings.ladder:
         without_fault(partial(check_tier, name))
-    for name in asked_tiers(settings):
+    for name in verifier_tiers(settings):
         without_fault(partial(check_asked, name))
-    without_fault(lambda: _payable(settings, skipped))
-    without_fault(lambda: allow_open_files(FILES_PER_WORKER * max(1, settings.workers)))
+    without_fault(lambda: _require_payable(settings, skipped))
+    without_fault(lambda: allow_open_files(OPEN_FILES_PER_WORKER * max(1, settings.workers)))
     for name in settings.verify.names:
         without_fault(partial(plugins.load_plugin, "verifiers", name))
     without_fault(lambda: ensemble.check_ensemble(settings, say))
     if notice := _unseen_images(settings, instances):
         say(notice)
     sandbox = without_fault(lambda: sandbox_kind(settings))
-    prints = without_fault(lambda: scaffold_prints(settings))
+    prints = without_fault(lambda: scaffold_digests(settings))
     if faults:
         raise UsageError("; ".join(dict.fromkeys(faults)))
     return PreflightResult(rates, skipped, sandbox, prints)
 
 
-def _rate(settings: Settings, name: str, on: datetime.date) -> PriceRate:
+def _checked_rate(settings: Settings, name: str, day: datetime.date) -> PriceRate:
     """A tier's rate, its dialect and key seen to. Raises ``UsageError``."""
     tier = settings.tiers[name]
     plugins.load_plugin("models", tier.dialect)
     tier_checks.key_of(name, tier, os.environ)
     tier_checks.address_of(name, tier)
-    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
+    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, day)
 
 
-def _skipped(
+def _why_skipped(
     settings: Settings, name: str, instances: Sequence[Instance], say: Callable[[str], None]
 ) -> str:
     """Why a tier's window is too small for every issue; says so, and of one that is too long."""
@@ -120,13 +120,13 @@ def _skipped(
 
 def policy_tiers(settings: Settings, ladder: Sequence[str]) -> list[str]:
     """Those of the ladder's tiers that the policy may try: one, where a knob names it."""
-    if settings.policy.name not in ONE_TIER:
+    if settings.policy.name not in SINGLE_TIER_POLICIES:
         return list(ladder)
     named = str(settings.policy.knobs.get("tier", ""))
     return [name for name in ladder if name == named] or list(ladder[:1])
 
 
-def unpayable(settings: Settings, ladder: Sequence[str]) -> dict[str, str]:
+def unpayable_tiers(settings: Settings, ladder: Sequence[str]) -> dict[str, str]:
     """Tier of the policy -> why the whole budget pays for no attempt of it."""
     return {
         name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} per attempt, is"
@@ -154,7 +154,7 @@ def sandbox_kind(settings: Settings) -> str:
     return choose_kind(sandbox)
 
 
-def scaffold_prints(settings: Settings) -> dict[str, str]:
+def scaffold_digests(settings: Settings) -> dict[str, str]:
     """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
     found = prompts.prompt_digests(manifest.read_manifest(settings.scaffold))
     for verifier in run_inputs.verifier_prompts(settings):
@@ -162,13 +162,13 @@ def scaffold_prints(settings: Settings) -> dict[str, str]:
     return found
 
 
-def asked_tiers(settings: Settings) -> list[str]:
+def verifier_tiers(settings: Settings) -> list[str]:
     """Tiers that verifiers of this run ask: the writer of tests, the judge."""
     return list(dict.fromkeys(recorded_verdicts.asked_tiers(settings.verify).values()))
 
 
-def _asked(
-    settings: Settings, name: str, on: datetime.date, say: Callable[[str], None]
+def _check_verifier_tier(
+    settings: Settings, name: str, day: datetime.date, say: Callable[[str], None]
 ) -> PriceRate:
     """Check a tier that verifiers ask, which need not be on the ladder; its rate."""
     tier = settings.tiers[name]
@@ -179,7 +179,7 @@ def _asked(
         say(notice)
     if name in settings.ladder and name == settings.verify.writer:
         say(f"tier {name!r} writes tests and makes candidates: its tests do not vote on its own")
-    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
+    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, day)
 
 
 def tier_gap(settings: Settings, name: str) -> str:
@@ -200,21 +200,22 @@ def retirement_notice(tier: Tier, name: str) -> str:
     return tier_checks.retirement_notice(name, tier, today) or ""
 
 
-def allow_open_files(need: int) -> str:
+def allow_open_files(min_open_files: int) -> str:
     """Raise the soft limit to what is needed. Raises ``UsageError`` when that is not allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < need and (hard == resource.RLIM_INFINITY or hard >= need):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
-        soft = need
-    if soft < need:
+    if soft < min_open_files and (hard == resource.RLIM_INFINITY or hard >= min_open_files):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min_open_files, hard))
+        soft = min_open_files
+    if soft < min_open_files:
         raise UsageError(
-            f"{need} open files are needed and {hard} are allowed: run `ulimit -n {need}`,"
+            f"{min_open_files} open files are needed and {hard} are allowed: run `ulimit -n"
+            f" {min_open_files}`,"
             " or use fewer --workers"
         )
     return f"{soft} allowed"
 
 
-def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
+def _require_payable(settings: Settings, skipped: Mapping[str, str]) -> None:
     """Raise ``UsageError`` for a budget that pays for no attempt at all.
 
     Also where no tier's context window holds an issue.

@@ -49,17 +49,17 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     streams = assets.assets_root() / "eval" / "suites" / "demo" / "repos"
     sources = RepoSources(repos=folder, streams=streams, progress=say)
     if images:
-        sources = replace(sources, copy_out=copy_out)
+        sources = replace(sources, copy_out=copy_git_folder)
     place, wanted = cache_folder()
     if place != wanted:
         say(f"{wanted} cannot be written to: repositories are kept in {place}")
     return RepoCache(place, sources)
 
 
-def copy_out(
-    instance: Instance, place: Path, *, engine: engines.Engine | None = None
+def copy_git_folder(
+    instance: Instance, target: Path, *, engine: engines.Engine | None = None
 ) -> Path | None:
-    """The git folder of an image that is on this engine already, in ``place``; never pulls."""
+    """The git folder of an image that is on this engine already, in ``target``; never pulls."""
     try:
         engine = engine or engines.Engine.connect()
         if not instance.image or not engine.has(instance.image):
@@ -69,10 +69,10 @@ def copy_out(
                 file.write(chunk)
             file.seek(0)
             with tarfile.open(fileobj=file) as tar:
-                tar.extractall(place, filter="data")
+                tar.extractall(target, filter="data")
     except (UsageError, SandboxError, tarfile.TarError, OSError):
         return None
-    return place / ".git"
+    return target / ".git"
 
 
 def graph_of(repos: RepoCache, instance: Instance, say: Say) -> CodeGraph | None:
@@ -85,7 +85,7 @@ def graph_of(repos: RepoCache, instance: Instance, say: Say) -> CodeGraph | None
         return None
 
 
-def past_of(repos: RepoCache, instance: Instance, say: Say) -> tuple[PastCommit, ...]:
+def past_commits_of(repos: RepoCache, instance: Instance, say: Say) -> tuple[PastCommit, ...]:
     """Commits before the base commit; none (and a message) when they cannot be read."""
     try:
         return past_commits(repos.path(instance), instance.base_commit)

@@ -92,7 +92,7 @@ class RunWiring:
         )  # fmt: skip
 
     @cached_property
-    def opened(self) -> SandboxPools:
+    def sandbox_pools(self) -> SandboxPools:
         """The sandboxes of attempts and of verifiers."""
         return SandboxPools(self.run, self.header, lambda: self.sandboxes, self.breaker)
 
@@ -103,7 +103,7 @@ class RunWiring:
         return [(n, plugins.load_plugin("verifiers", n)(verify)) for n in verify.names]
 
     @cached_property
-    def sheet(self) -> Manifest:
+    def manifest(self) -> Manifest:
         """The scaffold of the run, as it keeps it."""
         return run_inputs.stored_manifest(self.run, self.header)
 
@@ -118,7 +118,7 @@ class RunWiring:
     @cached_property
     def selector(self) -> Selector:
         """What chooses the candidate."""
-        return ensemble.selector(self.settings)
+        return ensemble.build_selector(self.settings)
 
     def policy(self) -> Policy:
         """The routing policy over the usable tiers, fitted when it learns."""
@@ -168,31 +168,31 @@ class RunWiring:
             return lambda why: progress(instance.id, tier, 0, why)
 
         return SolveContext(
-            came_with=came.outcomes if came else (),
-            peers=came.peers if came else (),
-            purse=LedgerBudget(
+            imported=came.outcomes if came else (),
+            foreign_peers=came.peers if came else (),
+            budget=LedgerBudget(
                 self.ledger, instances_left, instance.id, self.settings.limits.instance_usd
             ),
             memory=self.log_of(instance),
             selector=self.selector,
-            open_sandbox=self.opened.attempts.open,
+            open_sandbox=self.sandbox_pools.for_attempts.open,
             verification=self._verification(instance, graph, held),
-            soon_check=self.opened.begin_check,
-            guard=leak_guard.remove_leaks,
+            before_verification=self.sandbox_pools.start_verifier_sandbox,
+            guard_against_leaks=leak_guard.remove_leaks,
             snapshot=patch_capture.StartSnapshot.take,
-            apply=patch_application.apply_patch,
-            audit=leak_audit.audit_trajectory,
-            scaffold=self._scaffold,
-            model=partial(self._model, instance, held),
-            ready=lambda plan: require_service(self.breaker, plan.arm.model),
+            apply_patch=patch_application.apply_patch,
+            audit_steps=leak_audit.audit_trajectory,
+            scaffold_for=self._scaffold,
+            model_for=partial(self._model, instance, held),
+            require_reachable=lambda plan: require_service(self.breaker, plan.arm.model),
             attempt_context=lambda plan: replace(
                 attempt_context_of(self.settings, plan),
                 stop_loss=stop_loss.stop_loss_of_plan(self.header, plan),
             ),
-            room=partial(handover_limit, self.header),
-            search=search,
+            max_handover_bytes=partial(handover_limit, self.header),
+            make_code_search=search,
             early_stop=self.settings.ensemble.early_stop,
-            cross=self.settings.ensemble.cross,
+            cross_evaluate=self.settings.ensemble.cross,
             clock=self.breaker.now,
             stopping=self.run.stopping,
             progress=progress,
@@ -202,11 +202,11 @@ class RunWiring:
         self,
         instance: Instance,
         graph: CodeGraph | None,
-        held: Callable[[str], Callable[[str], None]],
+        report_wait: Callable[[str], Callable[[str], None]],
     ) -> VerificationSetup:
         """How the candidates of an instance are verified."""
         shared = VerificationContext(
-            open_sandbox=(self.opened.checks or self.opened.attempts).open,
+            open_sandbox=(self.sandbox_pools.for_verifiers or self.sandbox_pools.for_attempts).open,
             apply=patch_application.apply_patch,
             graph=graph,
             clock=self.breaker.now,
@@ -220,15 +220,18 @@ class RunWiring:
         return VerificationSetup(
             context=shared,
             verifiers=self.verifiers,
-            writer=self._asked(instance, "writer", held),
-            judge=self._asked(instance, "judge", held),
-            seconds=self.settings.verify.seconds,
+            writer_for=self._verifier_model(instance, "writer", report_wait),
+            judge_for=self._verifier_model(instance, "judge", report_wait),
+            timeout_seconds=self.settings.verify.seconds,
             stopping=self.run.stopping,
-            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
+            max_sandboxes=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
         )
 
-    def _asked(
-        self, instance: Instance, role: ModelRole, held: Callable[[str], Callable[[str], None]]
+    def _verifier_model(
+        self,
+        instance: Instance,
+        role: ModelRole,
+        report_wait: Callable[[str], Callable[[str], None]],
     ) -> Callable[[str], Model] | None:
         """Attempt id -> the model that verifiers ask in this role, if any of them does."""
         name = str(getattr(self.settings.verify, role))
@@ -238,10 +241,10 @@ class RunWiring:
         def answers(attempt_id: str) -> Receipts:
             return Receipts(self.log_of(instance), f"{role}.{attempt_id}")
 
-        return self.models.for_verifier(name, instance, answers, held(name))
+        return self.models.for_verifier(name, instance, answers, report_wait(name))
 
     def _scaffold(self, arm: Arm) -> Scaffold:
-        sheet, sandbox = self.sheet, self.settings.sandbox
+        sheet, sandbox = self.manifest, self.settings.sandbox
         made: Scaffold = plugins.load_plugin("scaffolds", sheet.strategy)(
             sheet,
             command_timeout=sandbox.command_timeout,
@@ -252,7 +255,7 @@ class RunWiring:
     def _model(
         self,
         instance: Instance,
-        held: Callable[[str], Callable[[str], None]],
+        report_wait: Callable[[str], Callable[[str], None]],
         plan: Plan,
         session: str,
         hold: Hold,
@@ -261,7 +264,7 @@ class RunWiring:
         answers = Receipts(self.log_of(instance), attempt_id, among_steps=True)
         name = plan.arm.model
         return self.models.for_attempt(
-            name, instance, session, hold, answers, held(name), plan.budget.seconds
+            name, instance, session, hold, answers, report_wait(name), plan.budget.seconds
         )
 
 
@@ -276,11 +279,11 @@ def attempt_context_of(settings: Settings, plan: Plan) -> AttemptContext:
         timeout=tier.timeout,
         text_tools=tier.tools == "text",
         image_tokens=tier.image_tokens,
-        temperature=_temperature(tier, plan),
+        temperature=_temperature_for(tier, plan),
     )
 
 
-def _temperature(tier: Tier, plan: Plan) -> float | None:
+def _temperature_for(tier: Tier, plan: Plan) -> float | None:
     """The plan's own, only where the tier takes one: some providers refuse the parameter."""
     wished = tier.temperature is not None and plan.temperature is not None
     return plan.temperature if wished else tier.temperature

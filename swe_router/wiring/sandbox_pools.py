@@ -19,10 +19,10 @@ class SandboxPools:
     """Sandboxes of a run; while the engine is away, they are waited for."""
 
     def __init__(
-        self, run: RunFolder, header: Header, factory: Callable[[], Any], breaker: Breaker
+        self, run: RunFolder, header: Header, make_factory: Callable[[], Any], breaker: Breaker
     ) -> None:
-        """``factory`` makes the factory of sandboxes, which needs the engine to answer."""
-        self._run, self._factory, self._breaker = run, factory, breaker
+        """``make_factory`` makes the factory of sandboxes, which needs the engine to answer."""
+        self._run, self._factory, self._breaker = run, make_factory, breaker
         sandbox = header.settings.sandbox
         # Local sandboxes start at once, and end with the thread that opened them.
         self._ahead = sandbox.warm if header.sandbox == "docker" else 0
@@ -33,39 +33,39 @@ class SandboxPools:
         """Called with the instance that waits for its sandbox, and the reason."""
 
     @cached_property
-    def attempts(self) -> WaitingSandboxes | WarmSandboxes:
+    def for_attempts(self) -> WaitingSandboxes | WarmSandboxes:
         """Sandboxes for attempts."""
         held = WaitingSandboxes(self._factory, self._breaker, self._report_wait)
-        return self._warm(held, 0) if self._ahead else held
+        return self._warm_pool(held, 0) if self._ahead else held
 
     @cached_property
-    def checks(self) -> WarmSandboxes | None:
+    def for_verifiers(self) -> WarmSandboxes | None:
         """Sandboxes for verifiers, where those of attempts do not serve."""
         if not self._ahead:
             return None
         # Where no test is run each patch needs one sandbox.
-        return self._warm(
+        return self._warm_pool(
             WaitingSandboxes(self._factory, self._breaker), self._ahead if self._tests else 0
         )
 
-    def begin(self, instance: Instance) -> None:
+    def start_attempt_sandbox(self, instance: Instance) -> None:
         """Start the sandbox of the first attempt while the repository is read."""
-        if isinstance(self.attempts, WarmSandboxes):
-            self.attempts.soon(instance)
+        if isinstance(self.for_attempts, WarmSandboxes):
+            self.for_attempts.soon(instance)
 
-    def begin_check(self, instance: Instance) -> None:
+    def start_verifier_sandbox(self, instance: Instance) -> None:
         """Start the first sandbox for verifiers while the patch is captured."""
-        if self.checks is not None:
-            self.checks.soon(instance)
+        if self.for_verifiers is not None:
+            self.for_verifiers.soon(instance)
 
-    def rest(self, instance: Instance) -> None:
+    def remove_idle(self, instance: Instance) -> None:
         """Remove the idle sandboxes of an instance."""
-        for pool in (self.attempts, self.checks):
+        for pool in (self.for_attempts, self.for_verifiers):
             if isinstance(pool, WarmSandboxes):
                 pool.rest(instance)
 
     def _report_wait(self, instance: str, why: str) -> None:
         self.held(instance, why)  # each job has its own
 
-    def _warm(self, held: WaitingSandboxes, ahead: int) -> WarmSandboxes:
+    def _warm_pool(self, held: WaitingSandboxes, ahead: int) -> WarmSandboxes:
         return WarmSandboxes(held, ahead=ahead, stopping=self._run.stopping)

@@ -25,8 +25,8 @@ else:
     server_probe = deferred_module("swe_router.models.server_probe")
     retrying = deferred_module("swe_router.models.retrying")
 
-LONGEST = "give_up_seconds"
-GIVEN_UP = "given up"
+GIVE_UP_SETTING = "give_up_seconds"
+GIVEN_UP_STOP_REASON = "given up"
 """In the stop file of a run that ends because of services that stayed away."""
 
 
@@ -40,11 +40,11 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
 
     def gave_up() -> None:
         if needed_by_all(header, made.given_up()) and not run.stopping():
-            run.stop_file.write_text(GIVEN_UP, encoding="utf-8")
+            run.stop_file.write_text(GIVEN_UP_STOP_REASON, encoding="utf-8")
 
     made = Breaker(
         run.path,
-        lambda service: _patience(with_patience(run, header.settings), service),
+        lambda service: _patience_for(with_patience(run, header.settings), service),
         stopping=run.stopping,
         on_give_up=gave_up,
         limit_clock=active_clock.now,
@@ -53,18 +53,18 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
     return made
 
 
-def needed_by_all(header: Header, gone: Mapping[str, Any]) -> bool:
-    """Whether no instance can be done without a service of ``gone``; pure."""
+def needed_by_all(header: Header, unreachable: Mapping[str, Any]) -> bool:
+    """Whether no instance can be done without a service of ``unreachable``; pure."""
     asked = recorded_verdicts.asked_tiers(header.settings.verify)
     always = {service_name(tier) for tier in asked.values()}
     ladder = {service_name(plan.arm.model) for plan in header.ladder()}
-    return bool(gone.keys() & (always | {SERVICE})) or ladder <= gone.keys()
+    return bool(unreachable.keys() & (always | {SERVICE})) or ladder <= unreachable.keys()
 
 
-def given_up(run: RunFolder) -> bool:
+def has_given_up(run: RunFolder) -> bool:
     """Whether the run is stopping by itself, and not because the user asked it to."""
     try:
-        return run.stop_file.read_text(encoding="utf-8") == GIVEN_UP
+        return run.stop_file.read_text(encoding="utf-8") == GIVEN_UP_STOP_REASON
     except OSError:
         return False
 
@@ -86,7 +86,7 @@ def with_patience(run: RunFolder, settings: Settings) -> Settings:
         ) from None
 
 
-def ask_patience(
+def store_patience(
     run: RunFolder, settings: Settings, sets: Sequence[str], say: Callable[[str], None]
 ) -> bool:
     """Store other waiting times, for this launch and later ones; whether any were given.
@@ -95,9 +95,9 @@ def ask_patience(
     else is what the run was made with.
     """
     before = with_patience(run, settings)
-    tree = asked_for(sets)
-    for key, value in _leaves(tree):
-        if key[:1] != ("breaker",) and key[::2] != ("tiers", LONGEST):
+    tree = settings_tree(sets)
+    for key, value in _leaf_settings(tree):
+        if key[:1] != ("breaker",) and key[::2] != ("tiers", GIVE_UP_SETTING):
             raise UsageError(
                 f"--set {'.'.join(key)}={value}: that is what the run was made with; a resume may"
                 " change breaker.* and tiers.NAME.give_up_seconds, and --budget its cap"
@@ -112,7 +112,7 @@ def ask_patience(
     return True
 
 
-def asked_for(sets: Sequence[str]) -> Mapping[str, Any]:
+def settings_tree(sets: Sequence[str]) -> Mapping[str, Any]:
     """``a.b=value`` texts as one tree. Raises ``UsageError``."""
     tree: dict[str, Any] = {}
     for text in sets:
@@ -120,9 +120,11 @@ def asked_for(sets: Sequence[str]) -> Mapping[str, Any]:
     return tree
 
 
-def patience_changes(made: Settings, now: Settings, sets: Sequence[str]) -> list[str]:
+def patience_changes(at_start: Settings, now: Settings, sets: Sequence[str]) -> list[str]:
     """What of ``sets``, or of a file changed since the run was made, says how long to wait."""
-    was, asked = (_leaves(patience_in(one.model_dump(mode="json"))) for one in (made, now))
+    was, asked = (
+        _leaf_settings(patience_in(one.model_dump(mode="json"))) for one in (at_start, now)
+    )
     changed = [f"{'.'.join(map(json.dumps, key))}={value}" for key, value in asked
                if (key, value) not in was and value is not None]  # fmt: skip
     return [*changed, *(one for one in sets if patience_in(parse_set(one)))]
@@ -131,28 +133,32 @@ def patience_changes(made: Settings, now: Settings, sets: Sequence[str]) -> list
 def patience_in(tree: Mapping[str, Any]) -> dict[str, Any]:
     """What of a tree of settings says how long to wait."""
     tiers, usual = tree.get("tiers", {}), tree.get("breaker", {})
-    own = {n: {LONGEST: t[LONGEST]} for n, t in tiers.items() if LONGEST in t}
+    own = {
+        n: {GIVE_UP_SETTING: t[GIVE_UP_SETTING]} for n, t in tiers.items() if GIVE_UP_SETTING in t
+    }
     return {**({"breaker": dict(usual)} if usual else {}), **({"tiers": own} if own else {})}
 
 
 def without_patience(tree: Mapping[str, Any]) -> dict[str, Any]:
     """All other settings: what a run was made with."""
     tiers = {
-        name: {key: value for key, value in tier.items() if key != LONGEST}
+        name: {key: value for key, value in tier.items() if key != GIVE_UP_SETTING}
         for name, tier in tree["tiers"].items()
     }
     return {**{key: value for key, value in tree.items() if key != "breaker"}, "tiers": tiers}
 
 
-def _leaves(tree: Mapping[str, Any], at: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+def _leaf_settings(
+    tree: Mapping[str, Any], prefix: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], Any]]:
     found: list[tuple[tuple[str, ...], Any]] = []
     for name, value in tree.items():
-        key = (*at, name)
-        found += _leaves(value, key) if isinstance(value, Mapping) else [(key, value)]
+        key = (*prefix, name)
+        found += _leaf_settings(value, key) if isinstance(value, Mapping) else [(key, value)]
     return found
 
 
-def _patience(settings: Settings, service: str) -> Patience:
+def _patience_for(settings: Settings, service: str) -> Patience:
     usual = Patience(**settings.breaker.model_dump())
     for name, tier in settings.tiers.items():
         own = tier.give_up_seconds
@@ -174,17 +180,17 @@ def waiting_model(
     *,
     key: str,
     instance: str,
-    held: Callable[[str], None],
-    over: Callable[[], bool],
+    report_wait: Callable[[str], None],
+    is_over: Callable[[], bool],
 ) -> Model:
     """A tier's metered model, retried call by call, and waited for while it is away as a whole."""
     patient = retrying.RetryingModel(
         metered,
         tier.retries,
-        over=lambda: over() or breaker.is_paused(service_name(name)),
+        over=lambda: is_over() or breaker.is_paused(service_name(name)),
         connecting=False,
-        notify=held,
+        notify=report_wait,
     )
     return WaitingModel(
-        patient, breaker, name, instance, held, lambda: server_probe.check_server(tier, key)
+        patient, breaker, name, instance, report_wait, lambda: server_probe.check_server(tier, key)
     )

@@ -18,7 +18,7 @@ from swe_router.features import feature_files
 from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.lazy_imports import deferred_module
-from swe_router.outcomes.tables.issue_data import repository
+from swe_router.outcomes.tables.issue_data import repository_of
 from swe_router.policy_abilities import HasLadder, HasName, Learner, needs_of
 from swe_router.records import Example, Features, Instance, RecordedRun
 from swe_router.records.known_features import require_values
@@ -55,7 +55,7 @@ class TrainingSources:
     """Preset or rates of the verifier whose verdicts the live run will see."""
 
     @property
-    def given(self) -> list[str]:
+    def given_names(self) -> list[str]:
         """Names of what was asked for."""
         return [name for name in ("outcomes", "features", "systems", "verifier")
                 if getattr(self, name) != getattr(TrainingSources(), name)]  # fmt: skip
@@ -75,7 +75,9 @@ def split_knobs(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingSourc
     return own, TrainingSources(systems=systems, **texts)
 
 
-def fit_policy(policy: Any, asked: TrainingSources, issues: Sequence[Instance], say: Say) -> Policy:
+def fit_policy(
+    policy: Any, sources: TrainingSources, issues: Sequence[Instance], say: Say
+) -> Policy:
     """The policy, fitted when it learns. Raises ``UsageError`` that says what is missing.
 
     With issues of the table's repositories in the run, one fit for each of these repositories,
@@ -83,7 +85,7 @@ def fit_policy(policy: Any, asked: TrainingSources, issues: Sequence[Instance], 
     """
     name = policy.name if isinstance(policy, HasName) else type(policy).__name__
     if not isinstance(policy, Learner):
-        rest = [one for one in asked.given if one != "features" or not needs_of(policy)]
+        rest = [one for one in sources.given_names if one != "features" or not needs_of(policy)]
         if rest:
             raise UsageError(
                 f"policy {name!r} learns from no outcomes: it has no knob"
@@ -94,8 +96,14 @@ def fit_policy(policy: Any, asked: TrainingSources, issues: Sequence[Instance], 
     if not isinstance(policy, HasLadder):
         raise UsageError(f"policy {name!r} learns: its class must keep its plans as `ladder`")
     arms = tuple(str(plan.arm) for plan in policy.ladder)
-    examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
-                                 asked.verifier, arms, _stamps(asked))  # fmt: skip
+    examples, notice = _training_examples(
+        sources.outcomes,
+        sources.features,
+        tuple(sources.systems.items()),
+        sources.verifier,
+        arms,
+        _modified_times(sources),
+    )
     say(f"policy {name}: {notice}")
     known = {example.group for example in examples}
     mine = sorted({one.repo for one in issues})
@@ -112,11 +120,17 @@ def fit_policy(policy: Any, asked: TrainingSources, issues: Sequence[Instance], 
 
 
 def training_of_ladder(
-    asked: TrainingSources, arms: Sequence[str], issues: Sequence[Instance]
+    sources: TrainingSources, arms: Sequence[str], issues: Sequence[Instance]
 ) -> tuple[training.Training, str]:
     """The training examples for a ladder without the repositories of ``issues``, and a notice."""
-    examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
-                                 asked.verifier, tuple(arms), _stamps(asked))  # fmt: skip
+    examples, notice = _training_examples(
+        sources.outcomes,
+        sources.features,
+        tuple(sources.systems.items()),
+        sources.verifier,
+        tuple(arms),
+        _modified_times(sources),
+    )
     mine = {one.repo for one in issues}
     return training.make_training([one for one in examples if one.group not in mine], arms), notice
 
@@ -124,8 +138,10 @@ def training_of_ladder(
 def with_ratings(features: Features, knobs: Mapping[str, Any]) -> Features:
     """With a judge's ratings of the issue (``judge.…``) from the policy's features file."""
     sources = str(knobs.get("features", ""))
-    stamps = _stamps(TrainingSources(features=sources))
-    known = _features(sources, stamps[1:]).get(features.instance_id) if sources else None
+    modified_times = _modified_times(TrainingSources(features=sources))
+    known = (
+        _issue_features(sources, modified_times[1:]).get(features.instance_id) if sources else None
+    )
     ratings = (
         {k: v for k, v in require_values(known).items() if k.startswith("judge.")} if known else {}
     )
@@ -138,15 +154,15 @@ def with_ratings(features: Features, knobs: Mapping[str, Any]) -> Features:
 
 
 @lru_cache(maxsize=8)
-def _examples(
+def _training_examples(
     outcomes: str, features: str, systems: tuple[tuple[str, str], ...], verifier: str,
-    arms: tuple[str, ...], stamps: tuple[int, ...],
+    arms: tuple[str, ...], modified_times: tuple[int, ...],
 ) -> tuple[tuple[Example, ...], str]:  # fmt: skip
-    """Read once for the same files; ``stamps`` tell when they were changed."""
-    known = forms.read_table(Path(outcomes)) if outcomes else shipped.shipped()
+    """Read once for the same files; ``modified_times`` tell when they were changed."""
+    known = forms.read_table(Path(outcomes)) if outcomes else shipped.shipped_table()
     stand = systems_of_arms(known, dict(systems), arms)
-    verifier_rates = verifier_model.parse(verifier)
-    features_of = _features(features, stamps[1:]) if features else {}
+    verifier_rates = verifier_model.parse_verifier_model(verifier)
+    features_of = _issue_features(features, modified_times[1:]) if features else {}
     ids = [one for one in known.instances
            if all((one, system) in known.runs for system in stand.values())]  # fmt: skip
     chosen = [one for one in ids if one in features_of] if features else ids
@@ -157,8 +173,8 @@ def _examples(
                          f" ({', '.join(stand.values())}){missing}")  # fmt: skip
     made = tuple(
         Example(
-            features=features_of.get(one) or Features(instance_id=one, repo=repository(one)),
-            runs={arm: tuple(_tried(row, verifier_rates) for row in known.runs[(one, system)])
+            features=features_of.get(one) or Features(instance_id=one, repo=repository_of(one)),
+            runs={arm: tuple(_arm_result(row, verifier_rates) for row in known.runs[(one, system)])
                   for arm, system in stand.items()},
         )
         for one in chosen
@@ -169,18 +185,18 @@ def _examples(
     return made, f"fitted on {len(made)} issues of {where}, {stands}{bare}"
 
 
-def _stamps(asked: TrainingSources) -> tuple[int, ...]:
-    paths = [Path(part.strip()) for part in (asked.outcomes, *asked.features.split(","))]
+def _modified_times(sources: TrainingSources) -> tuple[int, ...]:
+    paths = [Path(part.strip()) for part in (sources.outcomes, *sources.features.split(","))]
     return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
 
-def _tried(row: tables.OutcomeRow, verifier: verifier_model.VerifierModel) -> RecordedRun:
+def _arm_result(row: tables.OutcomeRow, verifier: verifier_model.VerifierModel) -> RecordedRun:
     return RecordedRun(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
                  passes=verifier.passes(row), probability=verifier.probability(row))  # fmt: skip
 
 
 def systems_of_arms(
-    known: tables.OutcomeTable, named: Mapping[str, str], arms: Sequence[str]
+    known_outcomes: tables.OutcomeTable, named: Mapping[str, str], arms: Sequence[str]
 ) -> dict[str, str]:
     """Arm -> system; arms without a named one by rank of resolve rate, the cheapest first."""
     for tier in named:
@@ -188,31 +204,31 @@ def systems_of_arms(
             hint = suggest.did_you_mean_hint(tier, arms)
             raise UsageError(f"systems.{tier}: the ladder is {', '.join(arms)}{hint}")
     rates: dict[str, list[bool]] = {}
-    for row in known.rows:
+    for row in known_outcomes.rows:
         if row.usd is not None:
             rates.setdefault(row.system, []).append(row.resolved)
     ranked = sorted(rates, key=lambda name: (sum(rates[name]) / len(rates[name]), name))
     if not ranked:
-        raise UsageError(f"no run of {known.source} has a cost")
+        raise UsageError(f"no run of {known_outcomes.source} has a cost")
     step = (len(ranked) - 1) / max(1, len(arms) - 1)
     places = [round(n * step) if len(arms) > 1 else len(ranked) - 1 for n in range(len(arms))]
-    return {arm: known.named(named[arm]) if arm in named else ranked[place]
+    return {arm: known_outcomes.system_named(named[arm]) if arm in named else ranked[place]
             for arm, place in zip(arms, places, strict=True)}  # fmt: skip
 
 
 @lru_cache(maxsize=4)
-def _features(sources: str, stamps: tuple[int, ...]) -> Mapping[str, Features]:
+def _issue_features(sources: str, modified_times: tuple[int, ...]) -> Mapping[str, Features]:
     """Features by issue: values from features files, texts from splits and instance files."""
     found: dict[str, Features] = {}
     for source in filter(None, (part.strip() for part in sources.split(","))):
-        for new in _read(source):
+        for new in _read_features(source):
             old = found.get(new.instance_id, new)
             values, text = {**require_values(new), **require_values(old)}, old.text or new.text
             found[new.instance_id] = old.model_copy(update={"values": values, "text": text})
     return found
 
 
-def _read(source: str) -> list[Features]:
+def _read_features(source: str) -> list[Features]:
     path = Path(source)
     if path.is_file() and path.suffix == ".jsonl":
         with path.open(encoding="utf-8-sig") as file:

@@ -25,7 +25,7 @@ from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.warm_pool import WarmSandboxes
 from swe_router.seams import Model, VerificationContext, Verifier
 from swe_router.settings import Settings
-from swe_router.solve.verification import VerificationSetup, together
+from swe_router.solve.verification import VerificationSetup, verify_together
 from swe_router.wiring import preflight
 from swe_router.wiring.repositories import graph_of, repo_cache
 from swe_router.wiring.sandboxes import sandbox_factory
@@ -50,22 +50,22 @@ class StandaloneVerification:
         self,
         settings: Settings,
         *,
-        name: str,
-        place: Path,
-        lock: Path,
+        run_name: str,
+        folder: Path,
+        lock_file: Path,
         say: Say,
         stopping: Callable[[], bool],
         sandboxes: Any = None,
         cores: int = 1,
     ) -> None:
-        self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
-        self._place, self._lock, self._cores = place, lock, cores
+        self.settings, self.run_name, self._say, self._stopping = settings, run_name, say, stopping
+        self._place, self._lock, self._cores = folder, lock_file, cores
         for one in settings.verify.names:
             plugins.load_plugin("verifiers", one)
         self.sandbox = preflight.sandbox_kind(settings) if sandboxes is None else "given"
         self.repos = repo_cache(settings.repos, say, images=self.sandbox == "docker")
         self._sandboxes = sandboxes
-        self.ledger = Ledger(place / "ledger.jsonl", settings.budget, stopping=stopping)
+        self.ledger = Ledger(folder / "ledger.jsonl", settings.budget, stopping=stopping)
         self._rates = {
             tier: tier_checks.rate_of(
                 tier,
@@ -93,7 +93,7 @@ class StandaloneVerification:
         if self._sandboxes is not None:
             return self._sandboxes
         return sandbox_factory(
-            self.sandbox, self.settings.sandbox, self.repos, run=self.name, lock=self._lock,
+            self.sandbox, self.settings.sandbox, self.repos, run=self.run_name, lock=self._lock,
             stopping=self._stopping, progress=self._say,
         )  # fmt: skip
 
@@ -148,8 +148,8 @@ class StandaloneVerification:
         self,
         instance: Instance,
         case: CandidateCase,
-        watch: Callable[[str, str], None],
-        looked: Callable[[Outcome], None] = lambda outcome: None,
+        on_verifier_start: Callable[[str, str], None],
+        on_candidate_verified: Callable[[Outcome], None] = lambda outcome: None,
     ) -> tuple[Outcome, ...]:
         """Every candidate of a case, verified; see ``solve.verification.together``."""
         verify = self.settings.verify
@@ -167,30 +167,30 @@ class StandaloneVerification:
         made = VerificationSetup(
             context=shared,
             verifiers=self.verifiers,
-            writer=self._asked(verify.writer, instance),
-            judge=self._asked(verify.judge, instance),
-            seconds=verify.seconds,
+            writer_for=self._verifier_model(verify.writer, instance),
+            judge_for=self._verifier_model(verify.judge, instance),
+            timeout_seconds=verify.seconds,
             stopping=self._stopping,
-            cores=self._cores,
-            watch=watch,
-            looked=looked,
+            max_sandboxes=self._cores,
+            on_verifier_start=on_verifier_start,
+            on_candidate_verified=on_candidate_verified,
         )
         try:
-            return together(made, instance, case.outcomes, case.peers)
+            return verify_together(made, instance, case.outcomes, case.peers)
         finally:
             if self.warm_pool is not None:
                 self.warm_pool.rest(instance)
 
     @property
-    def stopped(self) -> bool:
+    def is_stopped(self) -> bool:
         """The user asked to stop."""
         return self._stopping()
 
-    def _asked(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
+    def _verifier_model(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
         """Attempt id -> the tier as a writer or judge; its answers are kept in ``notes``."""
         return self.models.for_verifier(name, instance, lambda attempt_id: None, self._say)
 
-    def spent(self) -> Decimal:
+    def spent_usd(self) -> Decimal:
         """USD that the verifiers' own calls cost so far."""
         figures = self.ledger.figures()
         return figures.settled + figures.lost

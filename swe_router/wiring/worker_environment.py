@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from swe_router.settings import Settings
 
-READ = (
+PASSED_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
@@ -19,4 +19,4 @@ READ = (
 def worker_variables(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Those that are set, keys of the tiers included; nothing of it is ever written to a file."""
     keys = (tier.api_key_env for tier in settings.tiers.values())
-    return {name: environ[name] for name in (*keys, *READ) if name and name in environ}
+    return {name: environ[name] for name in (*keys, *PASSED_VARIABLES) if name and name in environ}

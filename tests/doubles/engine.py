@@ -48,26 +48,26 @@ class ListMemory:
     closed: list[str] = field(default_factory=list)
     unused: dict[str, tuple[str, Completion]] = field(default_factory=dict)
 
-    def decided(self, decided, attempts):
+    def record_decision(self, decided, attempts):
         self.written.append(("decided", (decided, tuple(attempts))))
 
-    def outcomes(self, outcomes, left_out=None):
+    def record_outcomes(self, outcomes, left_out=None):
         self.written.append(("outcomes", (tuple(outcomes), left_out)))
 
-    def rescued(self, outcome):
+    def record_rescued(self, outcome):
         self.written.append(("rescued", outcome))
 
-    def broke(self, outcome):
+    def record_broken(self, outcome):
         self.written.append(("broke", outcome))
 
-    def broken(self, attempt_id):
+    def broken_outcomes(self, attempt_id):
         found = [value for kind, value in self.written if kind == "broke"]
         return [one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}.")]
 
-    def verified(self, outcomes):
+    def record_verified_imports(self, outcomes):
         self.written.append(("imported", tuple(outcomes)))
 
-    def imported(self):
+    def verified_imports(self):
         return next((value for kind, value in self.written if kind == "imported"), None)
 
     def moves(self):
@@ -79,11 +79,11 @@ class ListMemory:
                 moves[-1] = Move(moves[-1].decided, moves[-1].attempts, *value)
         return moves
 
-    def next_number(self):
+    def next_attempt_number(self):
         names = [n for kind, v in self.written if kind == "decided" for n in v[1]]
         return 1 + max((int(name.partition("-")[0]) for name in names), default=0)
 
-    def record(self, attempt_id, step):
+    def record_step(self, attempt_id, step):
         self.told.setdefault(attempt_id, []).append(step)
 
     def steps(self, attempt_id):
@@ -92,7 +92,7 @@ class ListMemory:
     def unused_answer(self, attempt_id):
         return self.unused.get(attempt_id)
 
-    def close(self, attempt_id):
+    def close_attempt(self, attempt_id):
         self.closed.append(attempt_id)
 
 
@@ -115,7 +115,7 @@ class ExactPurse:
             clock=0.0,
         )
 
-    def wait(self):
+    def wait_for_release(self):
         self.others.pop(0)
 
     @contextmanager
@@ -249,30 +249,32 @@ def context(memory=None, purse=None, scaffold=None, patch="right", **changes) ->
         yield FakeSandbox()
 
     parts = {
-        "purse": purse or ExactPurse(),
+        "budget": purse or ExactPurse(),
         "memory": memory or ListMemory(),
         "selector": First(),
         "verifiers": [("says", Says())],
         "clock": lambda: 0.0,
         "stopping": lambda: False,
         "open_sandbox": open_sandbox,
-        "guard": lambda sandbox, instance: LeakReport(verified=True),
+        "guard_against_leaks": lambda sandbox, instance: LeakReport(verified=True),
         "snapshot": lambda sandbox: Patches(patch),
-        "apply": lambda sandbox, text: Result(exit_code=0, output=""),
-        "audit": lambda steps, instance: (),
-        "scaffold": lambda arm: scaffold or Plays(),
-        "model": lambda plan, session, hold: None,
+        "apply_patch": lambda sandbox, text: Result(exit_code=0, output=""),
+        "audit_steps": lambda steps, instance: (),
+        "scaffold_for": lambda arm: scaffold or Plays(),
+        "model_for": lambda plan, session, hold: None,
         "attempt_context": lambda plan: AttemptContext(record=lambda step: None, clock=lambda: 0.0),
     }
     parts |= changes
     shared = VerificationContext(
         open_sandbox=parts["open_sandbox"],
-        apply=parts["apply"],
+        apply=parts["apply_patch"],
         clock=parts["clock"],
         steps=parts["memory"].steps,
     )
     own = {
-        name: parts.pop(name) for name in ("verifiers", "writer", "judge", "cores") if name in parts
+        name: parts.pop(name)
+        for name in ("verifiers", "writer_for", "judge_for", "max_sandboxes")
+        if name in parts
     }
     parts["verification"] = VerificationSetup(context=shared, stopping=parts["stopping"], **own)
     return SolveContext(**parts)

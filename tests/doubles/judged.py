@@ -97,7 +97,7 @@ def folder(base: Path, records: Sequence[RunRecord], split: str = "demo") -> Run
     """A run of these records under the demo's settings."""
     chosen = settings.load("demo", split=split)
     header = Header(chosen, chosen.digest(), {}, {}, "local", {}, 1.0)
-    run = RunFolder.create(base, "made-up", header.plain(), [one.instance for one in records])
+    run = RunFolder.create(base, "made-up", header.as_json(), [one.instance for one in records])
     for one in records:
         run.add_record(one)
     entries = [{"op": "open", "budget": str(chosen.budget)}, *paid(records)]

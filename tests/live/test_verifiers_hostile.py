@@ -161,7 +161,7 @@ def _indented(text: str) -> str:
 
 def test_a_foreign_or_a_missing_line_is_noticed() -> None:
     assert parse_recorded_lines(b'{"id": "a", "outcome": "passed"}\n', "key").foreign == 1
-    assert parse_recorded_lines(b"", "key").tampered == ""
+    assert parse_recorded_lines(b"", "key").tampering_signs == ""
 
 
 def test_a_suite_that_deletes_its_files_the_history_and_the_report_is_judged(

@@ -44,7 +44,7 @@ def test_a_bandit_learns_between_issues_and_after_a_resume_and_replays(tmp_path,
     assert seen[0]["shifts"] == []
     assert any(seen[1]["shifts"]), "the second issue was decided on what the first one taught"
     resumed = jobs.learned_policy(
-        run_driver.RunWiring(folder, run_driver.of_run(folder), str)
+        run_driver.RunWiring(folder, run_driver.header_of_run(folder), str)
     ).state()
     assert resumed["shifts"] != seen[1]["shifts"], "a resume would forget what the run taught"
     assert main(["replay", "latest", "--out", str(tmp_path / "runs")]) == 0

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.outcomes.tables.shipped import shipped
+from swe_router.outcomes.tables.shipped import shipped_table
 from swe_router.outcomes.tables.table import OutcomeTable, read_tidy_table, write_table
 
 
@@ -29,7 +29,7 @@ def test_the_sample_run_is_exported_and_its_table_audited(tmp_path, capsys):
 
 def test_a_refused_table_is_exit_code_1_and_the_shipped_one_is_not_refused(tmp_path, capsys):
     assert said(capsys, "audit")[0] == 0
-    table = shipped()
+    table = shipped_table()
     faulty = tmp_path / "t.csv.gz"
     write_table(OutcomeTable(table.rows), faulty)
     rates = tmp_path / "rates.json"

@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.__main__ import main
 from swe_router.instances import splits
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.ledger import log_reader
 from swe_router.wiring.run_wiring import RunWiring
 from tests.doubles.served import Provider, call
@@ -138,7 +138,7 @@ def test_patience_can_be_changed_while_another_process_drives_the_run(tmp_path, 
         file = preset(tmp_path, local.url, cloud.url, give_up=0.1)
         assert run(tmp_path, file, THREE[:1]) == 1
     made = folder(tmp_path)
-    driver, settings = RunWiring(made, of_run(made), print), of_run(made).settings
+    driver, settings = RunWiring(made, header_of_run(made), print), header_of_run(made).settings
     capsys.readouterr()
     with made.locked():
         more = ["--set", "tiers.local.give_up_seconds=7200", "--json"]

@@ -114,7 +114,7 @@ def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_ha
     (instance,) = [one for one in splits.load_instances("demo") if one.id == "demo__confet-3"]
     wiring.log_of(instance)
     wiring.run.attempt_folder(instance.id).mkdir(parents=True)
-    make = wiring._asked(instance, "writer", unheld)
+    make = wiring._verifier_model(instance, "writer", unheld)
     assert make is not None
     limits = CallLimits(max_output_tokens=2000, seed=1)
     answer = make("1-local").complete(ASK, (), limits=limits)
@@ -135,7 +135,7 @@ def test_a_candidate_gets_no_more_than_its_share(wiring: RunWiring) -> None:
         update={"verify": DEMO.verify.model_copy(update={"usd": Decimal("0.000001")})}
     )
     wiring.settings = poor
-    make = wiring._asked(instance, "writer", unheld)
+    make = wiring._verifier_model(instance, "writer", unheld)
     assert make is not None
     with pytest.raises(LedgerRefused, match="is left for demo__confet-3"):
         make("1-local").complete(ASK, (), limits=CallLimits(max_output_tokens=2000))
@@ -145,7 +145,7 @@ def test_a_tier_that_nobody_asks_is_not_made(wiring: RunWiring) -> None:
     (instance,) = [one for one in splits.load_instances("demo") if one.id == "demo__confet-3"]
     names = DEMO.verify.model_copy(update={"names": ("applies", "acceptance")})
     wiring.settings = DEMO.model_copy(update={"verify": names})
-    assert wiring._asked(instance, "writer", unheld) is None
+    assert wiring._verifier_model(instance, "writer", unheld) is None
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_preflight_looks_at_the_tiers_that_verifiers_ask() -> None:
     told: list[str] = []
     ready = preflight.run_preflight(DEMO, instances, told.append)
     assert "writer" in ready.rates
-    assert "prompt/reproduction" in ready.prompts
+    assert "prompt/reproduction" in ready.prompt_digests
     both = DEMO.model_copy(update={"verify": DEMO.verify.model_copy(update={"writer": "cloud"})})
     preflight.run_preflight(both, instances, told.append)
     assert any("do not vote on its own" in line for line in told)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.leaderboard.verifier_map import pair, verifier_map
 from swe_router.outcomes.simulation import ladders, verifier_model
-from swe_router.outcomes.simulation.stage import stage
+from swe_router.outcomes.simulation.stage import build_simulation
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.policies.cascade import Cascade
 from tests.doubles.recorded import features, table
 
 CHEAP = ("fixed", "random-mix", "zero-router", "cascade")
-HYBRID = verifier_model.parse("hybrid")
+HYBRID = verifier_model.parse_verifier_model("hybrid")
 
 
 def asked(**more) -> BoardRequest:
@@ -43,13 +43,15 @@ def known():
 
 @pytest.fixture(scope="module")
 def facts(known):
-    return board(known, features(known), asked())
+    return leaderboard_rows(known, features(known), asked())
 
 
 def test_a_cascade_row_is_the_closed_form_of_the_channel(known):
-    gate_off = asked(channel=verifier_model.parse("tpr=.8,fpr=.25"), policies=("cascade",))
+    gate_off = asked(
+        channel=verifier_model.parse_verifier_model("tpr=.8,fpr=.25"), policies=("cascade",)
+    )
     bare = [one.model_copy(update={"values": {}}) for one in features(known)]
-    row = rows_of(board(known, bare, gate_off))["cascade"]
+    row = rows_of(leaderboard_rows(known, bare, gate_off))["cascade"]
     runs = {(r.instance_id, r.system): r for r in known.rows}
     weak = np.array([runs[(i, "cheap")].resolved for i in known.instances], dtype=float)
     strong = np.array([runs[(i, "strong")].resolved for i in known.instances], dtype=float)
@@ -86,7 +88,11 @@ def test_two_policies_that_decide_alike_are_one(facts):
 
 
 def test_oracles_bound_every_row_and_the_abandoning_one_is_cheaper(known):
-    rows = rows_of(board(known, features(known), asked(channel=verifier_model.parse("perfect"))))
+    rows = rows_of(
+        leaderboard_rows(
+            known, features(known), asked(channel=verifier_model.parse_verifier_model("perfect"))
+        )
+    )
     top, least = rows["oracle"], rows["oracle-abandon"]
     for row in rows.values():
         assert row["rate"] <= top["rate"] + 1e-12
@@ -96,17 +102,17 @@ def test_oracles_bound_every_row_and_the_abandoning_one_is_cheaper(known):
 
 
 def test_repeats_are_real_or_the_row_is_unavailable(known):
-    once = rows_of(board(known, features(known), asked(policies=("retry",))))["retry"]
+    once = rows_of(leaderboard_rows(known, features(known), asked(policies=("retry",))))["retry"]
     assert once["verdict"].startswith("unavailable: needs real repeats")
     assert once["rate"] is None
     twice = table(repeats=2)
-    rows = rows_of(board(twice, features(twice), asked(policies=("retry",))))
+    rows = rows_of(leaderboard_rows(twice, features(twice), asked(policies=("retry",))))
     assert rows["retry"]["rate"] <= rows["oracle"]["rate"]
 
 
 def test_without_texts_nothing_is_guessed_from_an_empty_one(known):
     names = ("cascade", "doc-6.2", "ration", "doc-a4")
-    rows = rows_of(board(known, [], asked(policies=names)))
+    rows = rows_of(leaderboard_rows(known, [], asked(policies=names)))
     assert rows["doc-6.2"]["verdict"].startswith("unavailable: needs issue texts")
     assert rows["doc-a4"]["verdict"].startswith("unavailable: needs issue texts")
     assert rows["cascade"]["rate"] is not None
@@ -115,7 +121,7 @@ def test_without_texts_nothing_is_guessed_from_an_empty_one(known):
 
 def test_a_stand_in_says_so_and_shows_its_figures(known):
     name = f"{__name__}:StandIn"
-    row = rows_of(board(known, features(known), asked(policies=(name,))))[name]
+    row = rows_of(leaderboard_rows(known, features(known), asked(policies=(name,))))[name]
     assert row["verdict"] == "surrogate: dice for a model"
     assert row["rate"] is not None
 
@@ -130,12 +136,14 @@ def test_a_gold_feature_is_refused(known):
     leaky = [one.model_copy(update={"values": {"files": 1.0}, "provenance": {"files": "gold"}})
              for one in features(known)]  # fmt: skip
     with pytest.raises(UsageError, match="gold"):
-        board(known, leaky, asked())
+        leaderboard_rows(known, leaky, asked())
 
 
 def test_a_plugin_that_breaks_costs_its_own_row_only(known):
     said, name = [], f"{__name__}:Broken"
-    rows = rows_of(board(known, features(known), asked(policies=("cascade", name)), said.append))
+    rows = rows_of(
+        leaderboard_rows(known, features(known), asked(policies=("cascade", name)), said.append)
+    )
     assert "it broke: ZeroDivisionError" in rows[name]["verdict"]
     assert rows["cascade"]["rate"] is not None
     assert said
@@ -150,7 +158,7 @@ class Broken(Cascade):
 
 def test_no_world_spends_more_than_a_hard_cap(known):
     capped = asked(policies=("fixed", "ration", "cascade"), budget=Decimal(8), replicates=4)
-    facts = board(known, features(known), capped)
+    facts = leaderboard_rows(known, features(known), capped)
     rows = rows_of(facts)
     for row in rows.values():
         assert row.get("most_spent") is None or row["most_spent"] <= 8 + 1e-9
@@ -170,14 +178,14 @@ def test_the_order_of_rows_and_issues_moves_nothing(known, facts):
     rng = np.random.default_rng(5)
     shuffled = OutcomeTable(tuple(known.rows[i] for i in rng.permutation(len(known.rows))), "x")
     issues = features(known)
-    moved = board(shuffled, [issues[i] for i in rng.permutation(len(issues))], asked())
+    moved = leaderboard_rows(shuffled, [issues[i] for i in rng.permutation(len(issues))], asked())
     assert figures(moved) == figures(facts)
 
 
 def test_other_names_of_the_systems_move_only_the_names(known, facts):
     names = {"cheap": "zeta", "middle": "beta", "strong": "alpha"}
     other = replace(known, rows=tuple(replace(r, system=names[r.system]) for r in known.rows))
-    moved = figures(board(other, features(known), asked(weak="zeta", strong="alpha")))
+    moved = figures(leaderboard_rows(other, features(known), asked(weak="zeta", strong="alpha")))
     there = figures(facts)
     assert moved["cascade"] == there["cascade"]
     assert moved["always-zeta"] == there["always-cheap"]
@@ -186,7 +194,7 @@ def test_other_names_of_the_systems_move_only_the_names(known, facts):
 
 def test_other_prices_scale_the_dollars_and_nothing_else(known, facts):
     dear = replace(known, rows=tuple(replace(r, usd=8 * r.usd) for r in known.rows))
-    moved = board(dear, features(known), asked())
+    moved = leaderboard_rows(dear, features(known), asked())
     still = ("rate", "hull_margin_pp", "hull_margin_low", "apgr", "aiq", "verdict", "pgr",
              "strong_calls", "p", "cpt50_cost", "ibc", "cost_save", "router_arena")  # fmt: skip
     for name, values in figures(moved, *still).items():
@@ -201,8 +209,8 @@ def test_a_dominated_system_in_the_ladder_leaves_the_hull_where_it_was(known):
     three = asked(weak="", strong="", models=("cheap", "strong"))
     four = replace(three, models=("cheap", "strong", "worse"))
     names = ("random-mix", "fixed")
-    a = rows_of(board(more, features(more), replace(three, policies=names)))
-    b = rows_of(board(more, features(more), replace(four, policies=names)))
+    a = rows_of(leaderboard_rows(more, features(more), replace(three, policies=names)))
+    b = rows_of(leaderboard_rows(more, features(more), replace(four, policies=names)))
     for name in ("always-cheap", "always-strong"):
         for key in ("rate", "usd", "hull_margin_pp", "hull_margin_high", "pgr", "verdict"):
             assert a[name][key] == pytest.approx(b[name][key]), key
@@ -230,11 +238,13 @@ def test_a_ladder_that_cannot_be_is_said_in_words(known, given, said):
 
 
 def test_the_map_tells_where_a_cascade_pays(known):
-    found = verifier_map(stage(known, ["cheap", "strong"], features(known), HYBRID),
+    found = verifier_map(build_simulation(known, ["cheap", "strong"], features(known), HYBRID),
                          "cheap", "strong")  # fmt: skip
     bars = [bar for bar in found["strong_fpr"] if bar is not None]
     assert found["strong_fpr"][-1] == max(bars)
-    two = pair(stage(known, ["cheap", "strong"], features(known), HYBRID), "cheap", "strong")
+    two = pair(
+        build_simulation(known, ["cheap", "strong"], features(known), HYBRID), "cheap", "strong"
+    )
     rate, _ = two.cascade(1.0, found["strong_fpr"][-1])
     assert rate >= two.strong.mean() - 1e-9
     worse, _ = two.cascade(1.0, found["strong_fpr"][-1] + 0.01)
@@ -246,7 +256,12 @@ def test_a_recorded_verifier_is_measured_with_its_intervals(known):
     judged = replace(known, rows=tuple(
         replace(r, verdict="pass" if r.resolved or k % 3 == 0 else "fail")
         for k, r in enumerate(known.rows)))  # fmt: skip
-    where = stage(judged, ["cheap", "strong"], features(known), verifier_model.parse("recorded"))
+    where = build_simulation(
+        judged,
+        ["cheap", "strong"],
+        features(known),
+        verifier_model.parse_verifier_model("recorded"),
+    )
     here = verifier_map(where, "cheap", "strong")["verifier"]
     assert here["measured"]
     assert here["tpr"] == 1
@@ -254,5 +269,7 @@ def test_a_recorded_verifier_is_measured_with_its_intervals(known):
 
 
 def test_a_random_fold_figure_stands_beside_a_learned_row(known):
-    row = rows_of(board(known, features(known), asked(policies=("zero-router",), random_cv=True)))
+    row = rows_of(
+        leaderboard_rows(known, features(known), asked(policies=("zero-router",), random_cv=True))
+    )
     assert 0 < row["zero-router"]["rate_random_cv"] < 1

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from swe_router.features.extraction_steps import extract_features
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 from swe_router.records import Instance
@@ -40,9 +40,16 @@ def known():
 
 
 def rows_of(known, *policies, **more):
-    asked = BoardRequest(verifier_model.parse("hybrid"), "deepseek", "sonnet", policies=policies,
-                  bootstraps=2000, curves=False, **more)  # fmt: skip
-    return {row["policy"].split("_")[-1]: row for row in board(*known, asked)["rows"]}
+    asked = BoardRequest(
+        verifier_model.parse_verifier_model("hybrid"),
+        "deepseek",
+        "sonnet",
+        policies=policies,
+        bootstraps=2000,
+        curves=False,
+        **more,
+    )
+    return {row["policy"].split("_")[-1]: row for row in leaderboard_rows(*known, asked)["rows"]}
 
 
 def test_baselines_oracles_cascade_and_a4_are_as_computed_apart(known):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from swe_router.commands import leaderboard
 from swe_router.errors import UsageError
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.tables.table import write_table
 from swe_router.reports import board_html, board_plot
@@ -23,9 +23,9 @@ from tests.doubles.recorded import features, table
 @pytest.fixture(scope="module")
 def facts():
     known = table()
-    asked = BoardRequest(verifier_model.parse("hybrid"), "cheap", "strong", (),
+    asked = BoardRequest(verifier_model.parse_verifier_model("hybrid"), "cheap", "strong", (),
                   ("fixed", "cascade", "retry", "random-mix"), None, 100)  # fmt: skip
-    return board(known, features(known), asked)
+    return leaderboard_rows(known, features(known), asked)
 
 
 def test_the_csv_has_every_row_and_empty_cells_for_what_is_unknown(facts):

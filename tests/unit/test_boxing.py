@@ -58,32 +58,32 @@ def made(tmp_path):
 
 def test_local_sandboxes_are_opened_where_they_are_used(made):
     opened, sandboxes = made("local", "applies", "repo-tests")
-    opened.begin(INSTANCE)
-    opened.begin_check(INSTANCE)
-    opened.rest(INSTANCE)
-    assert isinstance(opened.attempts, WaitingSandboxes)
-    assert (opened.checks, sandboxes.made) == (None, 0)
+    opened.start_attempt_sandbox(INSTANCE)
+    opened.start_verifier_sandbox(INSTANCE)
+    opened.remove_idle(INSTANCE)
+    assert isinstance(opened.for_attempts, WaitingSandboxes)
+    assert (opened.for_verifiers, sandboxes.made) == (None, 0)
 
 
 @pytest.mark.parametrize(("names", "wanted"), [(("applies",), 1), (("applies", "repo-tests"), 2)])
 def test_a_spare_waits_only_where_tests_are_run(made, names, wanted):
     opened, sandboxes = made("docker", *names)
-    opened.begin_check(INSTANCE)
-    assert isinstance(opened.checks, WarmSandboxes)
-    with opened.checks.open(INSTANCE):
+    opened.start_verifier_sandbox(INSTANCE)
+    assert isinstance(opened.for_verifiers, WarmSandboxes)
+    with opened.for_verifiers.open(INSTANCE):
         pass
-    opened.rest(INSTANCE)
-    opened.checks.close()
+    opened.remove_idle(INSTANCE)
+    opened.for_verifiers.close()
     assert (sandboxes.made, sandboxes.left) == (wanted, 0)
 
 
 def test_an_attempt_takes_the_sandbox_that_was_begun_and_leaves_none(made):
     opened, sandboxes = made("docker", "applies")
-    opened.begin(INSTANCE)
-    assert isinstance(opened.attempts, WarmSandboxes)
-    with opened.attempts.open(INSTANCE):
+    opened.start_attempt_sandbox(INSTANCE)
+    assert isinstance(opened.for_attempts, WarmSandboxes)
+    with opened.for_attempts.open(INSTANCE):
         assert (sandboxes.made, sandboxes.left) == (1, 1)
-    opened.begin(INSTANCE)  # its policy stops at once
-    opened.rest(INSTANCE)
-    opened.attempts.close()
+    opened.start_attempt_sandbox(INSTANCE)  # its policy stops at once
+    opened.remove_idle(INSTANCE)
+    opened.for_attempts.close()
     assert sandboxes.left == 0

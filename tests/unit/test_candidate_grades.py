@@ -18,7 +18,7 @@ from swe_router.grading.grade import grade_patches
 from swe_router.grading.official import OfficialBackend
 from swe_router.grading.predictions import Prediction
 from swe_router.instances import splits
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.outcomes.importers import run_folders
 from swe_router.records import ACCEPTANCE
 from tests.doubles.grading import grading
@@ -173,7 +173,7 @@ def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, off
 
 def test_verdicts_are_joined_with_the_result_on_their_own_patch(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "unresolved")])
-    rows, asked = judged_verdicts(run, of_run(run)), ("applies", "repo-tests", ACCEPTANCE)
+    rows, asked = judged_verdicts(run, header_of_run(run)), ("applies", "repo-tests", ACCEPTANCE)
     assert [(r.instance_id, r.attempt, r.verifier, r.outcome, r.resolved) for r in rows] == [
         *((A, f"{n}-local", v, "pass", None) for n in (1, 2) for v in asked),
         *((A, "3-cloud", v, "pass", True) for v in asked),
@@ -205,7 +205,9 @@ def test_nothing_is_said_of_a_cascade_from_the_last_tier_of_the_ladder(tmp_path)
 def test_an_acceptance_verdict_is_the_combination_and_not_counted_twice(tmp_path):
     one = attempt(1, "local", patch("bad"), said("repo-tests", "pass", usd="0.02"),
                   said(ACCEPTANCE, "fail", 0.2))  # fmt: skip
-    rows = judged_verdicts(run := folder(tmp_path, [record(A, [one], "1-local")]), of_run(run))
+    rows = judged_verdicts(
+        run := folder(tmp_path, [record(A, [one], "1-local")]), header_of_run(run)
+    )
     assert [(r.verifier, r.outcome, r.score, float(r.usd)) for r in rows] == [
         ("repo-tests", "pass", None, 0.02), (ACCEPTANCE, "fail", 0.2, 0.02),
     ]  # fmt: skip
@@ -216,8 +218,14 @@ def test_an_exported_run_has_a_row_an_attempt_with_verdict_and_probability(tmp_p
     two = attempt(2, "cloud", patch("good"), said(ACCEPTANCE, "pass", 0.9))
     made = record(A, [one, two], "2-cloud")
     marked = {(A, digest(patch("bad"))): grade(A, patch("bad"), "unresolved")}
-    found = run_folders.rows({A: made}, {A: grade(A, patch("good"), "resolved")}, system="all",
-                      models={}, priced_on={}, candidates=marked)  # fmt: skip
+    found = run_folders.rows_of_run(
+        {A: made},
+        {A: grade(A, patch("good"), "resolved")},
+        system="all",
+        models={},
+        priced_on={},
+        candidates=marked,
+    )
     assert [(r.system, r.resolved, r.verdict, r.probability) for r in found.rows] == [
         ("all", True, "pass", 0.9), ("local", False, "fail", 0.2), ("cloud", True, "pass", 0.9),
     ]  # fmt: skip

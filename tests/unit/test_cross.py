@@ -9,7 +9,12 @@ from typing import Any
 from swe_router.errors import VerifierError
 from swe_router.records import CrossRun, Outcome, Verdict
 from swe_router.seams import VerificationContext
-from swe_router.solve.cross_evaluation import completed, gaps, matrix_of, side_by_side
+from swe_router.solve.cross_evaluation import (
+    map_in_parallel,
+    matrix_of,
+    outcomes_with_gaps,
+    run_missing_tests,
+)
 from swe_router.verifiers.reproduction import issue_test_counts
 from tests.doubles.project import INSTANCE, outcome, verdict
 
@@ -121,21 +126,21 @@ def three() -> list[Outcome]:
 
 def test_a_later_test_is_run_on_the_earlier_candidate_once_and_only_there():
     made, again = three(), Reruns()
-    (run,) = completed(made, INSTANCE, KIT, again)
+    (run,) = run_missing_tests(made, INSTANCE, KIT, again)
     assert again.asked == ["1-weak"], "the twin's row stands for both"
     assert (run.patch, run.after, run.said) == (digest(made[0]), "failed", "2-weak said")
     matrix = matrix_of(made, [run])
     assert matrix is not None
     assert matrix.row(digest(made[2]))[run.test] == "failed"
-    assert gaps(made, matrix) == []
+    assert outcomes_with_gaps(made, matrix) == []
     assert matrix.runs == (run,)
 
 
 def test_what_cannot_be_run_stays_a_gap_and_what_does_not_apply_is_none():
-    assert completed(three(), INSTANCE, KIT, Reruns("broken")) == ()
+    assert run_missing_tests(three(), INSTANCE, KIT, Reruns("broken")) == ()
     refused = [o.model_copy(update={"verdicts": (*o.verdicts, verdict("fail", "applies"))})
                for o in three()]  # fmt: skip
-    assert completed(refused, INSTANCE, KIT, again := Reruns()) == ()
+    assert run_missing_tests(refused, INSTANCE, KIT, again := Reruns()) == ()
     assert again.asked == []
 
 
@@ -146,8 +151,8 @@ def test_candidates_are_looked_at_side_by_side():
         outcome(diff("b"), shown(facts("4-weak", "passed")), number=2),
     ]
     again = Reruns(wait=Barrier(2))
-    assert len(completed(pair, INSTANCE, KIT, again, workers=2)) == 2
-    assert side_by_side(range(5), lambda n: n + 1, workers=3) == [1, 2, 3, 4, 5]
+    assert len(run_missing_tests(pair, INSTANCE, KIT, again, workers=2)) == 2
+    assert map_in_parallel(range(5), lambda n: n + 1, workers=3) == [1, 2, 3, 4, 5]
 
 
 def test_a_run_of_a_patch_that_nobody_made_is_not_taken():

@@ -93,11 +93,13 @@ def work(folder: Path, fuse: Fuse, most: int = STEPS):
             void=hold.void,
             lose=hold.lose,
         )
-        kept = SimpleNamespace(paid=receipts.paid, keep=fuse.around(receipts.keep, durable=1))
+        kept = SimpleNamespace(
+            paid_answer=receipts.paid_answer, keep=fuse.around(receipts.keep, durable=1)
+        )
         talker = SimpleNamespace(complete=fuse.around(Talker(folder / "bill").complete))
         sandbox = SimpleNamespace(identity="test:quick", run=fuse.around(QuickSandbox().run))
         model = MeteredModel(talker, book, RATE, receipts=kept)
-        record = fuse.around(lambda step: tape.record(ATTEMPT, step))
+        record = fuse.around(lambda step: tape.record_step(ATTEMPT, step))
         context = Told().context(record=record, past=tape.steps(ATTEMPT))
         loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
         return loop.solve(INSTANCE, model, sandbox, Budget(dollars=5, steps=most), context)
@@ -136,7 +138,7 @@ def check(folder: Path) -> None:
     end = work(folder, Fuse(folder, 0))
     assert (end.steps, end.exit) == (STEPS, "steps")
     tape = wiring_of(folder).log_of(INSTANCE)
-    tape.close(ATTEMPT)
+    tape.close_attempt(ATTEMPT)
     steps = tape.steps(ATTEMPT)
     assert [step.index for step in steps] == list(range(STEPS))
     dialogue = Dialogue(SHEET, INSTANCE, DialogueSetup(Told().context(), 20, 60))

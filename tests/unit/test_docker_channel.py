@@ -14,7 +14,7 @@ from swe_router.sandboxes.docker import check_engine
 from swe_router.sandboxes.docker_engine import Engine
 from swe_router.settings import loading
 from swe_router.wiring.connectivity import check_images
-from swe_router.wiring.repositories import copy_out
+from swe_router.wiring.repositories import copy_git_folder
 from tests.doubles.docker_api import Api, refusal
 
 INSTANCE = Instance(id="i", repo="o/n", base_commit="c", problem="p", image="some/image:1")
@@ -107,7 +107,7 @@ def test_the_history_is_copied_out_of_an_image_that_is_here_and_of_no_other(tmp_
     def copied(**answers):
         answers = {"create_container": {"Id": "abc"}, "remove_container": refusal(404, "gone"),
                    "get_archive": ([git_folder()], {}), **answers}  # fmt: skip
-        return copy_out(INSTANCE, tmp_path, engine=Engine(Api(**answers)))
+        return copy_git_folder(INSTANCE, tmp_path, engine=Engine(Api(**answers)))
 
     assert copied() == tmp_path / ".git"
     assert (tmp_path / ".git/HEAD").read_bytes() == b"main"
@@ -117,7 +117,7 @@ def test_the_history_is_copied_out_of_an_image_that_is_here_and_of_no_other(tmp_
 
 
 def test_without_an_engine_no_history_is_copied(nowhere, tmp_path):
-    assert copy_out(INSTANCE, tmp_path) is None
+    assert copy_git_folder(INSTANCE, tmp_path) is None
 
 
 class Store:

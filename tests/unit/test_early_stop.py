@@ -57,8 +57,8 @@ def run(patches, memory=None, **changes) -> RunRecord:
     left = iter(patches)
     parts: dict[str, Any] = {"selector": Majority(), "snapshot": lambda sandbox: Exact(next(left))}
     scaffold = changes.pop("scaffolds", lambda arm: Plays())
-    made = replace(context(memory or ListMemory(), **{**parts, **changes}), scaffold=scaffold)
-    return solve(INSTANCE, FEATURES, policy=FIVE, context=made, run="test")
+    made = replace(context(memory or ListMemory(), **{**parts, **changes}), scaffold_for=scaffold)
+    return solve(INSTANCE, FEATURES, policy=FIVE, context=made, run_name="test")
 
 
 def replayed(record: RunRecord, memory: ListMemory, **changes: Any) -> list[str]:
@@ -203,7 +203,7 @@ def test_a_stop_while_candidates_are_compared_leaves_the_comparison_owed():
         left = iter(patches)
         made = context(memory, selector=Majority(), snapshot=lambda sandbox: Exact(next(left)),
                      stopping=stopping, **parts)  # fmt: skip
-        return solve(INSTANCE, FEATURES, policy=policy, context=made, run="test")
+        return solve(INSTANCE, FEATURES, policy=policy, context=made, run_name="test")
 
     with pytest.raises(Interrupted):
         solved(lambda: bool(stop))

@@ -68,7 +68,7 @@ TWO = (plan("local", "1"), plan("cloud", "5"))
 
 def test_a_ladder_that_could_not_be_paid_to_its_end_is_short_of_money():
     wrong = context(purse=ExactPurse(budget=Decimal(3)), snapshot=lambda sandbox: Patches("wrong"))
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run="r")
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run_name="r")
     assert (made.status, made.unpaid) == ("candidate", True)
 
 
@@ -77,13 +77,13 @@ def test_an_accepted_patch_and_a_ladder_at_its_end_are_not_short_of_money(patch,
     rich = context(
         purse=ExactPurse(budget=Decimal(budget)), snapshot=lambda sandbox: Patches(patch)
     )
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=rich, run="r")
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=rich, run_name="r")
     assert made.unpaid is False
 
 
 def test_limits_of_the_attempts_themselves_are_not_the_runs_money():
     cut = context(scaffold=Plays(exit="budget"), snapshot=lambda sandbox: Patches(""))
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run_name="r")
     assert (made.status, made.unpaid) == ("budget", False)
     assert run_ending([INSTANCE.id], {INSTANCE.id: made}) == "done"
 
@@ -95,7 +95,7 @@ def test_an_attempt_whose_money_others_took_before_it_began_is_short_of_money():
             return super().hold(tier, usd, key)
 
     made = solve(
-        INSTANCE, FEATURES, policy=Cascade(TWO[:1]), context=context(purse=Outrun()), run="r"
+        INSTANCE, FEATURES, policy=Cascade(TWO[:1]), context=context(purse=Outrun()), run_name="r"
     )
     assert [one.attempt.trajectory.steps for one in made.outcomes] == [0]
     assert made.unpaid is True

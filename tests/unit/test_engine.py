@@ -32,7 +32,7 @@ TWO = Ladder([plan("local"), plan("cloud")])
 
 
 def run(bench_, policy=TWO):
-    return solve(INSTANCE, FEATURES, policy=policy, context=bench_, run="test")
+    return solve(INSTANCE, FEATURES, policy=policy, context=bench_, run_name="test")
 
 
 class Breaks:
@@ -66,7 +66,7 @@ def test_a_rejected_patch_escalates_and_the_better_one_is_handed_in():
 def test_a_broken_provider_is_data_and_its_diff_is_rescued():
     broken = context(snapshot=lambda sandbox: Patches("right but unfinished"))
     scaffold = by_arm(local=Breaks(Overloaded("down")), cloud=Plays())
-    record = run(replace(broken, scaffold=scaffold))
+    record = run(replace(broken, scaffold_for=scaffold))
     first: Outcome = record.outcomes[0]
     assert first.attempt.failure.kind == "Overloaded"
     assert first.attempt.trajectory.exit == "broke"
@@ -99,7 +99,7 @@ def test_the_sandbox_of_the_checks_is_announced_before_the_patch_is_taken():
 
     parts = {
         "snapshot": lambda sandbox: Taken("right"),
-        "soon_check": lambda of: told.append(of.id),
+        "before_verification": lambda of: told.append(of.id),
     }
     run(context(**parts))
     assert told == [INSTANCE.id, "patch"]
@@ -111,7 +111,7 @@ def test_the_sandbox_of_the_checks_is_announced_before_the_patch_is_taken():
 def test_nothing_but_weather_on_every_tier_is_infra_not_empty():
     dead = replace(
         context(snapshot=lambda sandbox: Patches("")),
-        scaffold=lambda arm: Breaks(NoAnswer("gone")),
+        scaffold_for=lambda arm: Breaks(NoAnswer("gone")),
     )
     assert run(dead).status == "infra"
 
@@ -151,7 +151,7 @@ def test_a_kill_between_moves_resumes_with_the_finished_attempt_not_again():
         return Plays()
 
     with pytest.raises(Killed):
-        run(replace(context(memory, purse, snapshot=snapshot), scaffold=dies))
+        run(replace(context(memory, purse, snapshot=snapshot), scaffold_for=dies))
     record = run(context(memory, purse, snapshot=lambda sandbox: Patches("right")))
     assert outcome_ids(record.outcomes) == ["1-local", "2-cloud"]
     assert purse.held.count("demo__x-1/1-local") == 1

@@ -54,7 +54,7 @@ def solved(tmp_path, **parts):
     breaker = Breaker(tmp_path, lambda name: QUICK)
     held = WaitingSandboxes(lambda: sandboxes, breaker)
     made = context(open_sandbox=held.open, **parts)
-    return solve(INSTANCE, FEATURES, policy=policy, context=made, run="r")
+    return solve(INSTANCE, FEATURES, policy=policy, context=made, run_name="r")
 
 
 def test_an_engine_that_is_away_when_a_sandbox_is_opened_is_waited_for(tmp_path):

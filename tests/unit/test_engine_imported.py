@@ -12,7 +12,7 @@ from swe_router.records import IMPORTED, Trajectory, Usage
 from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
-from swe_router.solve.imported_outcomes import accepted_import, lesson
+from swe_router.solve.imported_outcomes import accepted_import, without_imports
 from swe_router.solve.moves import Interrupted
 from tests.doubles.engine import (
     FEATURES,
@@ -41,7 +41,7 @@ def came(patch: str, key: str = "0-imported"):
 
 
 def run(bench_, policy=TWO):
-    return solve(INSTANCE, FEATURES, policy=policy, context=bench_, run="test")
+    return solve(INSTANCE, FEATURES, policy=policy, context=bench_, run_name="test")
 
 
 def means(policy):
@@ -72,7 +72,7 @@ class Refuses(Ladder):
 
 
 def test_an_accepted_candidate_ends_the_instance_without_a_decision_or_a_cent():
-    record = run(context(came_with=[came("right")]), Refuses([]))
+    record = run(context(imported=[came("right")]), Refuses([]))
     assert outcome_ids(record.outcomes) == ["0-imported"]
     assert (record.chosen, record.status, record.usd) == ("0-imported", "candidate", Decimal(0))
     assert record.usage == Usage()
@@ -83,12 +83,12 @@ def test_an_accepted_candidate_ends_the_instance_without_a_decision_or_a_cent():
 @pytest.mark.parametrize("patch", ["wrong", ""])
 def test_a_rejected_candidate_escalates_and_the_policy_decides_as_if_fresh(patch):
     Watched.shown.clear()
-    record = run(context(came_with=[came(patch)]), Watched([plan("local"), plan("cloud")]))
+    record = run(context(imported=[came(patch)]), Watched([plan("local"), plan("cloud")]))
     assert outcome_ids(record.outcomes) == ["0-imported", "1-local"]
     # Asked once more at the end, with a free purse, whether money was what was lacking.
     assert Watched.shown == [[], ["1-local"], ["1-local"]]
     assert (record.patch, record.usd) == ("right", Decimal("0.02"))
-    assert lesson(record).outcomes == record.outcomes[1:]
+    assert without_imports(record).outcomes == record.outcomes[1:]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_u
     patch, value, made
 ):
     cascade = Cascade([plan("local")], value=value)
-    record = run(context(came_with=[came(patch)]), cascade)
+    record = run(context(imported=[came(patch)]), cascade)
     assert outcome_ids(record.outcomes) == ["0-imported", *made]
     assert record.stop.startswith("HOPELESS: imported") == (not made)
     count = ReplayCount()
@@ -108,19 +108,19 @@ def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_u
 
 
 def test_the_best_of_all_is_handed_in_though_nothing_better_came():
-    record = run(context(came_with=[came("wrong")], patch=""))
+    record = run(context(imported=[came("wrong")], patch=""))
     assert outcome_ids(record.outcomes) == ["0-imported", "1-local", "2-cloud"]
     assert (record.chosen, record.status) == ("0-imported", "candidate")
 
 
 def test_an_empty_candidate_and_no_money_is_budget_and_not_empty():
-    record = run(context(purse=ExactPurse(budget=Decimal("0.5")), came_with=[came("")]))
+    record = run(context(purse=ExactPurse(budget=Decimal("0.5")), imported=[came("")]))
     assert record.status == "budget"
 
 
 def test_of_several_one_accepted_is_enough_and_is_the_one_that_is_named():
     two = [came("wrong", "0-imported.1"), came("right", "0-imported.2")]
-    record = run(context(came_with=two), Refuses([]))
+    record = run(context(imported=two), Refuses([]))
     assert record.chosen == "0-imported.2"
     assert record.stop.endswith("preds.json 0-imported.2")
     assert accepted_import(record.outcomes[:1]) is None
@@ -137,7 +137,7 @@ class Counts(Says):
 
 def test_what_was_rejected_is_not_handed_in_for_the_votes_it_has():
     votes = [came("wrong", "0-imported.1"), came("wrong", "0-imported.2")]
-    record = run(context(came_with=[*votes, came("right", "0-imported.3")], selector=Majority()))
+    record = run(context(imported=[*votes, came("right", "0-imported.3")], selector=Majority()))
     assert record.stop.startswith("the candidate it came with was accepted")
     assert (record.chosen, record.patch) == ("0-imported.3", "right")
 
@@ -150,9 +150,9 @@ def test_what_is_on_the_tape_is_not_verified_again_after_a_kill():
         raise Killed
 
     memory, counts = ListMemory(), Counts()
-    parts = context(memory, verifiers=[("says", counts)], came_with=[came("wrong")])
+    parts = context(memory, verifiers=[("says", counts)], imported=[came("wrong")])
     with pytest.raises(Killed):
-        run(replace(parts, scaffold=dies))
+        run(replace(parts, scaffold_for=dies))
     assert counts.looked == 1
     record = run(parts)
     assert counts.looked == 2, "the imported one once, the new one once"
@@ -168,7 +168,7 @@ def test_a_stop_while_it_is_verified_leaves_it_owed():
             return super().verify(outcome, peers, instance, context)
 
     parts = context(memory, verifiers=[("says", Stops())], stopping=lambda: bool(stopped),
-                  came_with=[came("right")])  # fmt: skip
+                  imported=[came("right")])  # fmt: skip
     with pytest.raises(Interrupted):
         run(parts)
     assert memory.written == []
@@ -183,8 +183,8 @@ def test_peers_are_shown_to_verifiers_and_are_no_outcomes():
             seen.append((outcome.attempt.id, outcome_ids(peers)))
             return super().verify(outcome, peers, instance, context)
 
-    parts = context(verifiers=[("says", Sees())], came_with=[came("wrong")],
-                  peers=[came("right", "0-peer.1")])  # fmt: skip
+    parts = context(verifiers=[("says", Sees())], imported=[came("wrong")],
+                  foreign_peers=[came("right", "0-peer.1")])  # fmt: skip
     record = run(parts)
     assert seen == [("0-imported", ["0-peer.1"]), ("1-local", ["0-imported", "0-peer.1"])]
     assert outcome_ids(record.outcomes) == ["0-imported", "1-local"]

@@ -110,9 +110,9 @@ def test_each_trigger_escalates_and_says_its_own_reason(parts, first, said):
     snapshots = iter([parts.pop("patch", "right"), "right"])
     work = replace(
         context(snapshot=lambda sandbox: Patches(next(snapshots)), **parts),
-        scaffold=lambda arm: made[arm.model],
+        scaffold_for=lambda arm: made[arm.model],
     )
-    record = solve(INSTANCE, FEATURES, policy=Cascade(RUNGS), context=work, run="test")
+    record = solve(INSTANCE, FEATURES, policy=Cascade(RUNGS), context=work, run_name="test")
     second = record.decisions[1].decision
     assert isinstance(second, Try)
     assert second.why == f"{said}: try cloud" or second.why.startswith(f"{said} (")
@@ -121,7 +121,11 @@ def test_each_trigger_escalates_and_says_its_own_reason(parts, first, said):
 
 def test_a_probability_over_the_bar_is_trusted_and_one_just_under_is_told_apart():
     record = solve(
-        INSTANCE, FEATURES, policy=Cascade(RUNGS), context=context(verifiers=weighed(0.7)), run="t"
+        INSTANCE,
+        FEATURES,
+        policy=Cascade(RUNGS),
+        context=context(verifiers=weighed(0.7)),
+        run_name="t",
     )
     assert [o.arm.model for o in record.outcomes] == ["local"]
     near = outcome("d", weighs(0.6199))

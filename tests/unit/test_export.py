@@ -18,9 +18,9 @@ from swe_router.grading import gold as answer_key
 from swe_router.grading import predictions as files
 from swe_router.grading.hidden import new_tests, search_hidden_tests
 from swe_router.integrity.locate import find_run
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.outcomes.importers.gathering import ImportOptions
-from swe_router.outcomes.importers.published import experiments
+from swe_router.outcomes.importers.published import import_experiments
 from swe_router.records import CrossMatrix, Failure
 from swe_router.records.cross_matrix import CrossRun
 from swe_router.records.cross_matrix import TestSource as Source
@@ -39,7 +39,7 @@ def run(tmp_path):
 
 
 def sandboxes(run):
-    facts = statement_facts.statement_of_run(run, of_run(run))
+    facts = statement_facts.statement_of_run(run, header_of_run(run))
     names = ("once", "tests", "hints", "web")
     return {
         name: (one["established"], " ".join(one["facts"]))
@@ -262,7 +262,7 @@ def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):
     sample = find_run("sample", Path("runs"))
     out = tmp_path / "20260101_made-up"
     formats.export_run("sample", tmp_path, "experiments", out, allow_partial=False)
-    rows = experiments(out, ImportOptions()).rows
+    rows = import_experiments(out, ImportOptions()).rows
     grades, records = sample.grades(), sample.records()
     assert {r.instance_id: r.resolved for r in rows} == {
         name: grade.outcome == "resolved" for name, grade in grades.items()

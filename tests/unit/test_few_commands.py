@@ -82,15 +82,17 @@ def test_a_patch_that_fits_is_applied_in_four_commands_and_leaves_nothing(tmp_pa
 def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(project: Project) -> None:
     with project.open(INSTANCE) as sandbox:
         ran = single_run.run_test(sandbox, Test("assert True\n", "script"), "python3", 60.0)
-        assert (ran.ended, ran.soils) == (True, False)
+        assert (ran.ended, ran.soils_sandbox) == (True, False)
         assert len(sandbox.commands) == 3  # type: ignore[attr-defined]
         again = single_run.run_test(
-            sandbox, Test("assert 1\n", "script"), "python3", 60.0, ran.state
+            sandbox, Test("assert 1\n", "script"), "python3", 60.0, ran.sandbox_state
         )
-        assert (again.ended, again.soils) == (True, False)
+        assert (again.ended, again.soils_sandbox) == (True, False)
         assert len(sandbox.commands) == 5, "the state that the last run left was looked at again"  # type: ignore[attr-defined]
         soils = Test("open('left', 'w').write('x')\n", "script")
-        assert single_run.run_test(sandbox, soils, "python3", 60.0, again.state).soils
+        assert single_run.run_test(
+            sandbox, soils, "python3", 60.0, again.sandbox_state
+        ).soils_sandbox
 
 
 def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:
@@ -99,10 +101,10 @@ def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -
     one = outcome(project.patch({"pkg/__init__.py": "ONE = 2\n"}))
     assert RepoTestsVerifier(VerifySettings()).verify(one, (), INSTANCE, context).outcome == "pass"
     with PairedRuns(INSTANCE, context, 60.0) as runs:
-        around = runs.surroundings()
-    assert (around.runner, around.example) == ("pytest", "tests/test_pkg.py")
+        around = runs.repository_context()
+    assert (around.runner, around.example_path) == ("pytest", "tests/test_pkg.py")
     asked = [command for sandbox in project.opened for command in sandbox.commands]
-    assert sum(runners.LOOK in command for command in asked) == 1
+    assert sum(runners.DETECTION_SCRIPT in command for command in asked) == 1
     assert sum(LISTING in command for command in asked) == 1
 
 
@@ -112,17 +114,17 @@ def test_sandboxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
     patch = project.patch({"pkg/__init__.py": "ONE = 2\n"})
     candidate = Candidate(attempt_id="1-weak", patch=patch, digest=digest_of(patch))
     with PairedRuns(INSTANCE, project.context(), 120.0) as runs:
-        runs.surroundings()
+        runs.repository_context()
         project.opened.clear()
         for number in range(2):
             test = Test(f"import pkg\nprint(pkg.ONE, {number})\n", "script")
-            assert runs.base(test).output.startswith("1 ")
-            after = runs.patched(test, candidate)
+            assert runs.run_at_base(test).output.startswith("1 ")
+            after = runs.run_with_patch(test, candidate)
             assert after is not None
             assert after.output.startswith("2 ")
         assert len(project.opened) <= 2
         soils = Test("open('left', 'w').write('x')\n", "script")
-        assert runs.base(soils).soils
+        assert runs.run_at_base(soils).soils_sandbox
         assert not (project.opened[0].root).exists(), "a sandbox that is not fresh was kept"
     assert not any(sandbox.root.exists() for sandbox in project.opened)
 

@@ -10,9 +10,14 @@ import pytest
 from swe_router.errors import UsageError
 from swe_router.outcomes.auditing.audit import audit
 from swe_router.outcomes.importers import table_files
-from swe_router.outcomes.importers.forms import FORMS, by_looks, gather, looks_like
+from swe_router.outcomes.importers.forms import (
+    IMPORTERS_BY_FORM,
+    gather,
+    guess_form,
+    import_in_guessed_form,
+)
 from swe_router.outcomes.importers.gathering import NO_VERDICT, ImportOptions
-from swe_router.outcomes.importers.report_files import verdicts
+from swe_router.outcomes.importers.report_files import reported_verdicts
 from swe_router.outcomes.tables import labels, table
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 
@@ -27,7 +32,7 @@ def put(path: Path, tree: object) -> Path:
 
 
 def read(form: str, path: Path, **said):
-    return gather(FORMS[form], [path], ImportOptions(**said))
+    return gather(IMPORTERS_BY_FORM[form], [path], ImportOptions(**said))
 
 
 def cells(made) -> dict:
@@ -148,9 +153,9 @@ def test_where_the_surroundings_failed_there_is_no_verdict_in_either_form(tmp_pa
     put(tmp_path / "logs" / A / "report.json", {A: broke})
     put(tmp_path / "logs" / B / "report.json", {B: fine})
     put(tmp_path / "logs" / C / "report.json", {**broke})
-    assert verdicts(tmp_path / "logs") == {B: False}
+    assert reported_verdicts(tmp_path / "logs") == {B: False}
     closing = {"resolved_ids": [], "unresolved_ids": [A, B], "infra_failure_ids": [A, C]}
-    assert verdicts(put(tmp_path / "closing.json", closing)) == {B: False}
+    assert reported_verdicts(put(tmp_path / "closing.json", closing)) == {B: False}
 
 
 def test_costs_in_the_trajectories_of_a_submission_are_found(tmp_path):
@@ -353,12 +358,12 @@ def test_without_a_format_a_path_is_read_as_it_looks(tmp_path, name, content, fo
     if form in ("swe-agent", "mini"):
         put(tmp_path / "s" / "report.json", {"resolved_ids": [A], "unresolved_ids": []})
     path = tmp_path / name.split("/")[0]
-    made = gather(by_looks, [path], ImportOptions())
+    made = gather(import_in_guessed_form, [path], ImportOptions())
     assert made.remarks[0] == f"{path} is read as --format {form}"
     assert {row.instance_id: row.resolved for row in made.table.rows}[A] is True
     (tmp_path / "bare").mkdir()
     with pytest.raises(UsageError, match="looks like no form"):
-        looks_like(tmp_path / "bare")
+        guess_form(tmp_path / "bare")
 
 
 def test_trajectories_three_folders_deep_keep_their_costs(tmp_path):
@@ -381,8 +386,12 @@ def test_a_column_that_stands_twice_is_refused_whatever_reads_the_table(tmp_path
     names = f"instance_id,system,candidate,{head}"
     file = tmp_path / "t.csv"
     file.write_text(f"{names}\n{A},s,c,{','.join('1' for _ in head.split(','))}\n")
-    for reader in (table_files.table, table.read_tidy_table, labels.objects):
+    for reader in (table_files.import_table, table.read_tidy_table, labels.read_objects):
         with pytest.raises(UsageError, match="twice: which one counts is unclear"):
-            list(reader(file, ImportOptions()) if reader is table_files.table else reader(file))
+            list(
+                reader(file, ImportOptions())
+                if reader is table_files.import_table
+                else reader(file)
+            )
     file.write_text(f"instance_id,system,resolved,,\n{A},s,1,,\n")
-    assert table_files.table(file, ImportOptions()).rows, "empty heads are no column"
+    assert table_files.import_table(file, ImportOptions()).rows, "empty heads are no column"

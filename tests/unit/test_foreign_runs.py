@@ -13,7 +13,7 @@ import pytest
 
 from swe_router.candidates import mini_swe_agent, swe_agent, trajectory, trajectory_folders
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.forms import FORMS, gather
+from swe_router.outcomes.importers.forms import IMPORTERS_BY_FORM, gather
 from swe_router.outcomes.importers.gathering import ImportOptions
 
 A, B = "django__django-1", "django__django-2"
@@ -106,7 +106,7 @@ def test_each_form_of_a_turn_is_a_step_with_its_commands_codes_and_tokens(form):
 def test_tokens_of_an_imported_run_are_those_of_all_its_calls_the_refused_ones_too(tmp_path, form):
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(FORMS_OF_MINI[form]))
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A]}))
-    (row,) = gather(FORMS["mini"], [tmp_path], ImportOptions()).table.rows
+    (row,) = gather(IMPORTERS_BY_FORM["mini"], [tmp_path], ImportOptions()).table.rows
     assert (row.input_tokens, row.cache_read_tokens, row.output_tokens) == (180, 120, 30)
     assert (row.usd, row.steps) == (1.5, 3)
 
@@ -140,14 +140,14 @@ def test_a_folder_with_two_runs_of_an_instance_is_refused_with_both_named(tmp_pa
         file.write_text(json.dumps(run_of(chat, responses=False, calls=calls)))
     (tmp_path / "r" / "report.json").write_text(json.dumps({A: {"resolved": True}}))
     with pytest.raises(UsageError, match=r"more than once.*one/.*two/"):
-        gather(FORMS["mini"], [tmp_path / "r"], ImportOptions())
+        gather(IMPORTERS_BY_FORM["mini"], [tmp_path / "r"], ImportOptions())
 
 
 @pytest.mark.parametrize("tree", [[], {"info": None, "messages": None}, {"info": {}}])
 def test_a_file_that_holds_no_trajectory_is_said(tmp_path, tree):
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(tree))
     (tmp_path / "report.json").write_text(json.dumps({A: {"resolved": True}}))
-    made = gather(FORMS["mini"], [tmp_path], ImportOptions())
+    made = gather(IMPORTERS_BY_FORM["mini"], [tmp_path], ImportOptions())
     assert any("holds no trajectory" in line for line in made.remarks)
 
 
@@ -176,7 +176,7 @@ def test_a_run_of_which_a_part_is_read_is_used_and_its_gap_told(tmp_path):
     said: list[str] = []
     assert len(trajectory_folders.read_trajectories(tmp_path, {A}, said.append)[0].steps) == 3
     assert "3 steps were read; 1 of its 9 messages are of a form" in said[0]
-    made = gather(FORMS["mini"], [tmp_path], ImportOptions())
+    made = gather(IMPORTERS_BY_FORM["mini"], [tmp_path], ImportOptions())
     assert any("1 of its 9 messages" in line for line in made.remarks)
 
 
@@ -229,7 +229,7 @@ def test_a_retrying_agent_costs_what_all_its_attempts_and_reviews_did(
     assert (end.usage.input_tokens, end.usage.output_tokens) == (100 * calls, 10 * calls)
     (tmp_path / f"{A}.traj").write_text(json.dumps(tree))
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A], "unresolved_ids": []}))
-    (row,) = gather(FORMS["swe-agent"], [tmp_path], ImportOptions()).table.rows
+    (row,) = gather(IMPORTERS_BY_FORM["swe-agent"], [tmp_path], ImportOptions()).table.rows
     assert (row.usd, row.steps, row.input_tokens) == (usd, calls, 100 * calls)
 
 
@@ -240,5 +240,5 @@ def test_what_python_takes_for_a_line_end_ends_no_line_of_json(tmp_path, odd):
                         ensure_ascii=False) for one in (A, B)]  # fmt: skip
     (tmp_path / "all_preds.jsonl").write_text("\n".join(lines) + "\r\n\n", "utf-8")
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A], "unresolved_ids": [B]}))
-    made = gather(FORMS["swe-agent"], [tmp_path], ImportOptions())
+    made = gather(IMPORTERS_BY_FORM["swe-agent"], [tmp_path], ImportOptions())
     assert {row.instance_id: row.resolved for row in made.table.rows} == {A: True, B: False}

@@ -16,7 +16,7 @@ from swe_router.records import IMPORTED, WORKDIR, Result, Stop
 from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.solve.engine import solve
-from swe_router.solve.handover import FELL_BACK, fell_back, hand_over
+from swe_router.solve.handover import CANNOT_CONTINUE, hand_over, why_not_continued
 from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, Told, answer, call
 from tests.doubles.earlier import BASE, WORK, WRONG
 from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, context, plan
@@ -34,11 +34,14 @@ def test_the_likeliest_patch_is_gone_on_from_where_all_have_a_probability():
     sure = verdict("fail", "acceptance").model_copy(update={"score": 0.6})
     less = verdict("fail", "acceptance").model_copy(update={"score": 0.2})
     past = (outcome("one", sure), outcome("two", less, number=2))
-    assert hand_over(handing("continue"), past, lambda name: (), 999, **AT).patch == "one"
+    assert hand_over(handing("continue"), past, lambda name: (), 999, **AT).patch_to_apply == "one"
     unknown = (*past, outcome("three", verdict("fail"), number=3))
-    assert hand_over(handing("continue"), unknown, lambda name: (), 999, **AT).patch == "three"
-    assert hand_over(handing("continue"), (), lambda name: (), 999, **AT).text == ""
-    assert hand_over(handing("fresh"), past, lambda name: WORK, 999, **AT).text == ""
+    assert (
+        hand_over(handing("continue"), unknown, lambda name: (), 999, **AT).patch_to_apply
+        == "three"
+    )
+    assert hand_over(handing("continue"), (), lambda name: (), 999, **AT).message == ""
+    assert hand_over(handing("fresh"), past, lambda name: WORK, 999, **AT).message == ""
 
 
 # One instance, for real: git, the tool loop, and a model that plays.
@@ -90,9 +93,9 @@ def real(place, plays, memory=None, **parts):
         snapshot=StartSnapshot.take,
         verifiers=[("repo-tests", RightOnly())],
         scaffold=LOOP,
-        model=lambda plan, session, hold: plays[plan.arm.model],
-        room=lambda plan: 20_000,
-        **{"apply": patch_application.apply_patch, **parts},
+        model_for=lambda plan, session, hold: plays[plan.arm.model],
+        max_handover_bytes=lambda plan: 20_000,
+        **{"apply_patch": patch_application.apply_patch, **parts},
     )
 
 
@@ -111,7 +114,7 @@ def first_message(model):
 def test_continuing_goes_on_in_the_earlier_state_and_the_diff_is_against_the_start(place):
     strong = PlayedModel(answer(MEND), answer(SUBMIT))
     work = real(place, {"local": weak(), "cloud": strong})
-    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run_name="t")
     last = record.outcomes[1].candidate
     assert last.files == ("calc.py", "left.txt")
     assert "-    return a - b\n+    return a + b" in last.patch
@@ -125,7 +128,7 @@ def test_continuing_goes_on_in_the_earlier_state_and_the_diff_is_against_the_sta
 def test_notes_begin_in_the_start_state(place):
     strong = PlayedModel(answer(FIX), answer(SUBMIT))
     work = real(place, {"local": weak(), "cloud": strong})
-    record = solve(INSTANCE, FEATURES, policy=ladder("notes"), context=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder("notes"), context=work, run_name="t")
     assert record.outcomes[1].candidate.files == ("calc.py",)
     assert "whose changes are not in /testbed" in first_message(strong)
     assert "a * b" not in first_message(strong)
@@ -138,23 +141,28 @@ def test_a_patch_that_does_not_apply_is_handed_over_as_notes_and_the_first_step_
         place,
         {"local": weak(), "cloud": strong},
         memory,
-        apply=lambda sandbox, text: Result(exit_code=1, output="error: patch\nfailed"),
+        apply_patch=lambda sandbox, text: Result(exit_code=1, output="error: patch\nfailed"),
     )
-    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run_name="t")
     assert "whose changes are not in /testbed" in first_message(strong)
     note = memory.steps("2-cloud")[0].note
-    assert note == f"{FELL_BACK}: the patch of 1-local does not apply: error: patch failed"
-    assert fell_back(memory.steps("2-cloud"))
+    assert note == f"{CANNOT_CONTINUE}: the patch of 1-local does not apply: error: patch failed"
+    assert why_not_continued(memory.steps("2-cloud"))
     assert replayed(record, memory, "continue") == []
 
 
 def replayed(record, memory, mode, room=20_000):
     steps = memory.steps("2-cloud")
     handed = hand_over(
-        handing(mode), record.outcomes[:1], memory.steps, room, fell_back(steps), workdir=WORKDIR
+        handing(mode),
+        record.outcomes[:1],
+        memory.steps,
+        room,
+        why_not_continued(steps),
+        workdir=WORKDIR,
     )
     setup = DialogueSetup(
-        Told().context(handover=handed.text, continued=handed.continued),
+        Told().context(handover=handed.message, continued=handed.continued),
         command_timeout=20,
         command_timeout_max=60,
     )
@@ -167,7 +175,7 @@ def test_a_replay_makes_the_same_requests_and_finds_another_conversation(place, 
     memory = ListMemory()
     strong = PlayedModel(answer(LOOK), answer(SUBMIT))
     work = real(place, {"local": weak(), "cloud": strong}, memory)
-    record = solve(INSTANCE, FEATURES, policy=ladder(mode), context=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder(mode), context=work, run_name="t")
     assert replayed(record, memory, mode) == []
     said = memory.told["1-local"][1].completion
     other = said.model_copy(
@@ -191,10 +199,10 @@ def test_a_killed_attempt_that_goes_on_from_another_is_resumed_without_paying_tw
     memory = ListMemory()
     work = real(place, {"local": weak(), "cloud": Dies(answer(LOOK), answer(SUBMIT))}, memory)
     with pytest.raises(Killed):
-        solve(INSTANCE, FEATURES, policy=ladder(mode), context=work, run="t")
+        solve(INSTANCE, FEATURES, policy=ladder(mode), context=work, run_name="t")
     strong = PlayedModel(answer(SUBMIT))
-    again = replace(work, model=lambda plan, session, hold: strong)
-    record = solve(INSTANCE, FEATURES, policy=ladder(mode), context=again, run="t")
+    again = replace(work, model_for=lambda plan, session, hold: strong)
+    record = solve(INSTANCE, FEATURES, policy=ladder(mode), context=again, run_name="t")
     assert len(strong.requests) == 1
     steps = memory.steps("2-cloud")
     assert [s.index for s in steps] == [0, 1]
@@ -217,7 +225,13 @@ def test_candidates_made_side_by_side_are_not_each_others_past(place):
             return move.model_copy(update={"plans": (*move.plans, *more)})
 
     work = real(place, plays)
-    solve(INSTANCE, FEATURES, policy=Pair([plan("local"), handing("notes")]), context=work, run="t")
+    solve(
+        INSTANCE,
+        FEATURES,
+        policy=Pair([plan("local"), handing("notes")]),
+        context=work,
+        run_name="t",
+    )
     first, second = (request.messages[1].content for request in plays["cloud"].requests)
     assert first == second
     assert "Times!" in first
@@ -228,9 +242,9 @@ def test_what_an_instance_came_with_is_handed_over_as_the_policy_says(place, mod
     """The policy is not shown it; its first tier begins with it all the same."""
     brought = imported(WRONG.replace(" + SOMETHING_WRONG", ""))
     local = PlayedModel(answer(SUBMIT))
-    work = real(place, {"local": local}, came_with=[brought])
+    work = real(place, {"local": local}, imported=[brought])
     policy = Cascade([plan("local")], handover=mode)
-    record = solve(INSTANCE, FEATURES, policy=policy, context=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=policy, context=work, run_name="t")
     assert record.decisions[0].decision.plans[0].handover == mode
     said = first_message(local)
     assert ("earlier attempt" in said) == (mode != "fresh")

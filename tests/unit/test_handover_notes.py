@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.records import NOTES_BYTES, WORKDIR
-from swe_router.solve.handover_notes import FailedCheck, notes, shortened
+from swe_router.solve.handover_notes import RejectedLines, notes, shortened
 from tests.doubles.earlier import WORK, WRONG, did, step
 from tests.doubles.project import outcome, verdict
 
@@ -114,7 +114,7 @@ def test_no_added_line_and_no_byte_too_many_comes_through(added, said, limit):
     prose = "\n".join([*said, *added])
     told = notes([(failed(diff), (step(0, say=prose),))], WORKDIR, limit)
     assert len(told.encode()) <= limit
-    for mark in FailedCheck.of(diff).marks():
+    for mark in RejectedLines.of(diff).searched_lines():
         assert all(mark not in line for line in told.splitlines() if line.startswith("    "))
 
 

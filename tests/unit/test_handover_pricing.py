@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.simulation.handover_cost import Unpriced, last_prompt, reread
 from swe_router.outcomes.simulation.simulate import play
-from swe_router.outcomes.simulation.stage import stage
+from swe_router.outcomes.simulation.stage import build_simulation
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 from swe_router.policies.cascade import Cascade
 from swe_router.prices import rate_for
@@ -39,7 +39,7 @@ def told(known: OutcomeTable) -> OutcomeTable:
 
 def asked(*policies: str, **more) -> BoardRequest:
     return BoardRequest(
-        channel=verifier_model.parse("hybrid"),
+        channel=verifier_model.parse_verifier_model("hybrid"),
         weak="cheap",
         strong="strong",
         policies=policies,
@@ -94,7 +94,7 @@ def test_what_is_not_known_is_named_and_not_guessed(earlier, later, missing):
 def test_a_row_costs_the_fresh_one_and_the_prefixes_and_says_whose_quality_it_has():
     known = told(table())
     names = ("cascade", "cascade+notes", "cascade+continue")
-    rows = rows_of(board(known, features(known), asked(*names)))
+    rows = rows_of(leaderboard_rows(known, features(known), asked(*names)))
     fresh, notes, going_on = (rows[name] for name in names)
     assert fresh["rate"] == notes["rate"] == going_on["rate"]
     assert fresh["usd"] < notes["usd"] < going_on["usd"]
@@ -102,7 +102,7 @@ def test_a_row_costs_the_fresh_one_and_the_prefixes_and_says_whose_quality_it_ha
     assert going_on["knobs"]["handover"] == "continue"
     assert fresh["surrogate"] is None
     runs = {(r.instance_id, r.system): r for r in known.rows}
-    gate = verifier_model.parse("hybrid")
+    gate = verifier_model.parse_verifier_model("hybrid")
     extra = sum(
         (1 - gate.passes(runs[(i, "cheap")]))
         * float(reread(runs[(i, "cheap")], runs[(i, "strong")], "continue"))
@@ -113,7 +113,7 @@ def test_a_row_costs_the_fresh_one_and_the_prefixes_and_says_whose_quality_it_ha
 
 def test_without_tokens_the_row_is_unavailable_and_says_what_it_needs():
     known = table()
-    rows = rows_of(board(known, features(known), asked("cascade", "cascade+continue")))
+    rows = rows_of(leaderboard_rows(known, features(known), asked("cascade", "cascade+continue")))
     assert rows["cascade+continue"]["verdict"].startswith("unavailable: needs tokens/price")
     assert rows["cascade+continue"]["usd"] is None
     assert rows["cascade"]["usd"] is not None
@@ -121,18 +121,25 @@ def test_without_tokens_the_row_is_unavailable_and_says_what_it_needs():
 
 def test_the_default_board_has_the_modes_and_one_that_was_asked_for_alone_has_not():
     known = told(table(n=12))
-    assert set(rows_of(board(known, features(known), asked("cascade")))) & {
+    assert set(rows_of(leaderboard_rows(known, features(known), asked("cascade")))) & {
         "cascade+notes", "cascade+continue"} == set()  # fmt: skip
-    everything = BoardRequest(channel=verifier_model.parse("hybrid"), weak="cheap", strong="strong",
-                       bootstraps=100, curves=False)  # fmt: skip
+    everything = BoardRequest(
+        channel=verifier_model.parse_verifier_model("hybrid"),
+        weak="cheap",
+        strong="strong",
+        bootstraps=100,
+        curves=False,
+    )
     assert {"cascade+notes", "cascade+continue"} <= set(
-        rows_of(board(known, features(known), everything))
+        rows_of(leaderboard_rows(known, features(known), everything))
     )
 
 
 def test_a_policy_that_hands_nothing_over_says_so():
     known = told(table(n=12))
-    rows = rows_of(board(known, features(known), asked("cascade", "fixed+notes", "cascade+more")))
+    rows = rows_of(
+        leaderboard_rows(known, features(known), asked("cascade", "fixed+notes", "cascade+more"))
+    )
     assert "there is no knob 'handover'" in rows["fixed+notes"]["verdict"]
     assert "'handover'" in rows["cascade+more"]["verdict"]
 
@@ -140,14 +147,18 @@ def test_a_policy_that_hands_nothing_over_says_so():
 @given(cap=st.decimals("0.5", "20", places=2), mode=st.sampled_from(["notes", "continue"]))
 def test_no_world_spends_over_its_cap_prefixes_included(cap, mode):
     known = told(table(n=10))
-    on = stage(known, ["cheap", "strong"], features(known), verifier_model.parse("hybrid"))
+    on = build_simulation(
+        known, ["cheap", "strong"], features(known), verifier_model.parse_verifier_model("hybrid")
+    )
     played = play(Cascade(on.ladder, handover=mode), on, budget=cap, replicates=3)
-    assert played.most_spent <= float(cap) + 1e-9
+    assert played.max_spent_usd <= float(cap) + 1e-9
 
 
 def test_two_modes_are_two_policies():
     known = told(table(n=12))
-    on = stage(known, ["cheap", "strong"], features(known), verifier_model.parse("hybrid"))
+    on = build_simulation(
+        known, ["cheap", "strong"], features(known), verifier_model.parse_verifier_model("hybrid")
+    )
     one, two = (play(Cascade(on.ladder, handover=m), on) for m in ("fresh", "continue"))
     assert one.signature != two.signature
     again = play(Cascade(on.ladder), on)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from swe_router.records import Completion, Message, Outcome, Step, ToolCall
-from swe_router.solve.handover import FELL_BACK, fell_back, hand_over, transcript
-from swe_router.solve.handover_notes import CUT, notes, shortened
+from swe_router.solve.handover import CANNOT_CONTINUE, hand_over, transcript, why_not_continued
+from swe_router.solve.handover_notes import CUT_MARK, notes, shortened
 from tests.doubles.earlier import did, step
 from tests.doubles.engine import plan
 from tests.doubles.project import outcome, verdict
@@ -55,7 +55,7 @@ def test_at_most_three_attempts_are_told_the_latest_and_each_in_its_share():
     assert told.count("\n\n") == 2
     short = notes(many[:2], AT, 130)
     assert len(short.encode()) <= 130
-    assert short.split("\n\n")[0].endswith(CUT)
+    assert short.split("\n\n")[0].endswith(CUT_MARK)
     assert "after 1 steps" in short
     assert notes([], AT) == ""
 
@@ -172,10 +172,10 @@ def test_lines_that_the_change_removed_and_lines_of_a_diff_are_not_told():
     [
         ("one\ntwo", 7, "one\ntwo"),
         ("one\ntwo!", 7, "\n[cut h"),
-        ("one\ntwo three four", 16, f"one\n{CUT}"),
+        ("one\ntwo three four", 16, f"one\n{CUT_MARK}"),
         ("one two three", 13, "one two three"),
-        ("one two three four", 14, f"one\n{CUT}"),
-        ("äöü äöü äöü", 15, f"äö\n{CUT}"),
+        ("one two three four", 14, f"one\n{CUT_MARK}"),
+        ("äöü äöü äöü", 15, f"äö\n{CUT_MARK}"),
         ("anything", 0, ""),
         ("anything", -3, ""),
     ],
@@ -231,40 +231,44 @@ def over(mode, past, work=(), fallen="", room=5000):
 
 def test_only_an_attempt_that_left_a_patch_or_steps_is_handed_over():
     nothing = outcome("")
-    assert over("notes", (nothing,)).text == ""
-    assert over("notes", (Outcome(attempt=nothing.attempt),)).text == ""
+    assert over("notes", (nothing,)).message == ""
+    assert over("notes", (Outcome(attempt=nothing.attempt),)).message == ""
     work = (step(0, say="words"),)
-    assert "words" in over("notes", (nothing,), work).text
+    assert "words" in over("notes", (nothing,), work).message
     going_on = over("continue", (nothing,), work)
-    assert (going_on.continued, going_on.patch, going_on.attempt) == (True, "", nothing.attempt.id)
-    assert going_on.text.endswith("Step 1:\nwords")
+    assert (going_on.continued, going_on.patch_to_apply, going_on.continued_attempt_id) == (
+        True,
+        "",
+        nothing.attempt.id,
+    )
+    assert going_on.message.endswith("Step 1:\nwords")
 
 
 def test_the_last_patch_is_gone_on_from_where_one_has_no_probability():
     sure = verdict("fail", "acceptance").model_copy(update={"score": 0.6})
     past = (outcome("a", sure), outcome("b", sure, number=2), outcome("", number=3))
-    assert over("continue", past).patch == "b", "of two as likely the later"
-    assert over("continue", (past[0], outcome("c", number=4))).patch == "c"
-    assert over("continue", (past[0], past[2]), (step(0, say="w"),)).patch == "a"
+    assert over("continue", past).patch_to_apply == "b", "of two as likely the later"
+    assert over("continue", (past[0], outcome("c", number=4))).patch_to_apply == "c"
+    assert over("continue", (past[0], past[2]), (step(0, say="w"),)).patch_to_apply == "a"
 
 
 def test_what_cannot_be_continued_becomes_notes_and_says_so():
     handed = over("continue", (outcome(DIFF),), fallen="the patch does not apply")
-    assert (handed.continued, handed.patch) == (False, "")
-    assert handed.note == f"{FELL_BACK}: the patch does not apply"
+    assert (handed.continued, handed.patch_to_apply) == (False, "")
+    assert handed.note == f"{CANNOT_CONTINUE}: the patch does not apply"
     assert over("notes", (outcome(DIFF),)).note == ""
     noted = step(0).model_copy(update={"note": f"{handed.note}; elided 3 observations"})
-    assert fell_back([noted]) == "the patch does not apply"
-    assert fell_back([step(0)]) == ""
-    assert fell_back([]) == ""
+    assert why_not_continued([noted]) == "the patch does not apply"
+    assert why_not_continued([step(0)]) == ""
+    assert why_not_continued([]) == ""
 
 
 def test_the_notes_and_the_conversation_share_the_room():
     work = tuple(step(n, did("bash", "y" * 900, 0, command="ls")) for n in range(4))
     handed = over("continue", (outcome(DIFF),), work, room=2000)
-    assert len(handed.text.encode()) <= 2002
-    assert "Step 4:" in handed.text
-    assert handed.text.startswith("An earlier attempt was submitted")
+    assert len(handed.message.encode()) <= 2002
+    assert "Step 4:" in handed.message
+    assert handed.message.startswith("An earlier attempt was submitted")
 
 
 def test_a_step_without_words_begins_with_what_it_did():

@@ -62,9 +62,9 @@ def capped(ledger, cap, ladder, patch="wrong"):
 
     there = context(
         purse=purse, scaffold=Scaffold(), snapshot=lambda sandbox: Patches(patch),
-        model=lambda plan, session, hold: hold,
+        model_for=lambda plan, session, hold: hold,
     )  # fmt: skip
-    return solve(INSTANCE, FEATURES, policy=ladder, context=there, run="r")
+    return solve(INSTANCE, FEATURES, policy=ladder, context=there, run_name="r")
 
 
 TWO = Cascade((plan("local", "0.5"), plan("cloud", "1")))

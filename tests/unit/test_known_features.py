@@ -7,7 +7,7 @@ import math
 import pytest
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.tables.issue_data import gathered, has_texts
+from swe_router.outcomes.tables.issue_data import features_of_table, has_texts
 from swe_router.records import Features
 from swe_router.records.known_features import require_text, require_values, value_or_nan
 from tests.doubles.recorded import features, table
@@ -28,10 +28,10 @@ def test_what_is_known_is_given_and_what_is_not_names_the_option():
 
 
 def test_the_gaps_of_a_table_are_none_and_reading_a_record_never_raises():
-    bare = gathered(table(), ())
+    bare = features_of_table(table(), ())
     assert {(one.text, one.values) for one in bare} == {(None, None)}
     assert not has_texts(bare)
-    whole = gathered(table(), features(table()))
+    whole = features_of_table(table(), features(table()))
     assert has_texts(whole)
     assert not has_texts([whole[0].model_copy(update={"values": None})])
 

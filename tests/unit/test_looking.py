@@ -42,7 +42,7 @@ def preset(tmp_path: Path, url: str, dialect: str = "openai") -> Path:
 
 def looked(tmp_path: Path, url: str, dialect: str = "openai", knocking: bool = False):
     resolved = settings.load(str(preset(tmp_path, url, dialect)))
-    (found,) = connectivity.check_tiers(resolved, ["local"], knocking=knocking)
+    (found,) = connectivity.check_tiers(resolved, ["local"], with_test_call=knocking)
     return found
 
 
@@ -269,4 +269,4 @@ def test_certificates_that_are_not_there_are_told():
 
 def test_no_tier_is_payable_names_the_tier():
     few = settings.load("demo", sets=["budget=0.01"])
-    assert list(preflight.unpayable(few, few.ladder)) == ["local", "cloud"]
+    assert list(preflight.unpayable_tiers(few, few.ladder)) == ["local", "cloud"]

@@ -17,8 +17,8 @@ from swe_router.__main__ import main
 from swe_router.agents import loop_rules, manifest
 from swe_router.errors import UsageError
 from swe_router.journal import run_inputs
-from swe_router.journal.header import Header, is_whole, of_run
-from swe_router.journal.run_folder import MADE_WITH, RunFolder, text_digest
+from swe_router.journal.header import Header, header_of_run, is_unchanged
+from swe_router.journal.run_folder import INPUTS_FOLDER, RunFolder, text_digest
 from swe_router.records import digest_of
 from swe_router.wiring.policy_wiring import build_policy
 from tests.doubles import earlier_runs
@@ -34,10 +34,10 @@ def earlier(tmp_path):
 def keeping(path):
     """The run as today's code would have left it: with what it was made with in its folder."""
     run = RunFolder(path)
-    texts = run_inputs.stored_texts(run, of_run(run))
-    (path / MADE_WITH).mkdir()
+    texts = run_inputs.stored_texts(run, header_of_run(run))
+    (path / INPUTS_FOLDER).mkdir()
     for text in texts.values():
-        (path / MADE_WITH / text_digest(text)).write_bytes(text.encode())
+        (path / INPUTS_FOLDER / text_digest(text)).write_bytes(text.encode())
     tree = json.loads(run.settings_file.read_text("utf-8"))
     tree.pop("seal")
     tree |= {"made_with": {key: text_digest(text) for key, text in texts.items()}, "rules": 1}
@@ -108,20 +108,22 @@ def test_a_new_run_keeps_scaffold_prompts_tools_and_rules(tmp_path):
         chosen, chosen.digest(), {}, {}, "local", {}, 1.0,
         made_with={key: text_digest(text) for key, text in texts.items()},
     )  # fmt: skip
-    run = RunFolder.create(tmp_path, "one", header.plain(), [], texts.values())
-    assert run_inputs.stored_manifest(run, of_run(run)) == manifest.read_manifest(chosen.scaffold)
+    run = RunFolder.create(tmp_path, "one", header.as_json(), [], texts.values())
+    assert run_inputs.stored_manifest(run, header_of_run(run)) == manifest.read_manifest(
+        chosen.scaffold
+    )
     assert {"scaffold", "tools", "calibration", "prompt/system", "prompt/handover",
             "prompt/first-minimal", "prompt/reproduction"} <= texts.keys()  # fmt: skip
-    assert of_run(run).rules == loop_rules.CURRENT
-    kept = Path(run_inputs.verify_settings(run, of_run(run)).calibration)
-    assert kept.parent == run.path / MADE_WITH
+    assert header_of_run(run).rules == loop_rules.CURRENT
+    kept = Path(run_inputs.verify_settings(run, header_of_run(run)).calibration)
+    assert kept.parent == run.path / INPUTS_FOLDER
 
 
 @pytest.mark.parametrize("how", ["changed", "gone", "a path"])
 def test_what_a_run_was_made_with_is_checked_before_it_is_used(earlier, how, capsys):
     run = keeping(earlier("ray"))
-    digest = of_run(run).made_with["prompt/system"]
-    file = run.path / MADE_WITH / digest
+    digest = header_of_run(run).made_with["prompt/system"]
+    file = run.path / INPUTS_FOLDER / digest
     if how == "changed":
         file.write_text(file.read_text("utf-8") + " And more.", "utf-8")
     elif how == "gone":
@@ -150,12 +152,12 @@ def test_an_earlier_run_with_a_scaffold_that_is_not_there_any_more_says_so(earli
 def test_the_seal_of_a_new_run_fits(tmp_path):
     chosen = settings.load("demo", workers=3)
     header = Header(chosen, chosen.digest(), {}, {}, "local", {}, 1.0)
-    assert is_whole(RunFolder.create(tmp_path, "one", header.plain(), []))
+    assert is_unchanged(RunFolder.create(tmp_path, "one", header.as_json(), []))
 
 
 def test_an_old_run_keeps_the_defaults_of_its_policy(earlier):
     """``cascade`` skipped the cheap tier above 9.95 when the run was made; today it never does."""
-    old = of_run(RunFolder(earlier("imported")))
+    old = header_of_run(RunFolder(earlier("imported")))
     assert build_policy(old).knobs.thresholds == (9.95,)
     assert build_policy(replace(old, knobs={"thresholds": [3.0]})).knobs.thresholds == (3.0,)
     assert build_policy(replace(old, knobs={})).knobs.thresholds == ()

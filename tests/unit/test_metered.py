@@ -318,7 +318,7 @@ def test_an_answer_whose_step_is_on_the_tape_is_not_given_again(hold, tmp_path):
     answer = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
     [receipt] = tape.receipts()
     step = Step(index=0, request=receipt.request, completion=answer)
-    tape.record("1-local", step.sealed(""))
+    tape.record_step("1-local", step.sealed(""))
     again = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
     assert again.message.content == "second"
 
@@ -326,8 +326,8 @@ def test_an_answer_whose_step_is_on_the_tape_is_not_given_again(hold, tmp_path):
 def test_a_closed_attempt_that_is_gone_on_with_keeps_its_steps(tmp_path):
     tape = InstanceLog(tmp_path / "x")
     steps = [Step(index=n, request=str(n), completion=said()).sealed("") for n in range(2)]
-    tape.record("1-local", steps[0])
-    tape.close("1-local")
-    tape.record("1-local", steps[1])
-    tape.close("1-local")
+    tape.record_step("1-local", steps[0])
+    tape.close_attempt("1-local")
+    tape.record_step("1-local", steps[1])
+    tape.close_attempt("1-local")
     assert list(tape.steps("1-local")) == steps

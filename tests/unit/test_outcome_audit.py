@@ -82,7 +82,7 @@ def test_a_column_at_a_tenth_of_its_rate_is_refused_by_the_published_rate(tmp_pa
     table = changed(sound(), "s8", lambda r: replace(r, resolved=r.instance_id in keep))
     told = tmp_path / "published.csv"
     told.write_text("system,resolved,n\nS8,400,500\ns2,31,100\n")
-    found = audit(table, published=published_rates.published(told))
+    found = audit(table, published=published_rates.read_published_rates(told))
     assert ("published-rate", "s8") in refused(found)
     assert not any(check == "published-rate" for check, system in refused(found) if system != "s8")
     assert ("permuted-ids", "s8") in refused(found), "random verdicts agree with nobody"
@@ -94,7 +94,7 @@ def test_published_rates_are_read_from_a_leaderboard_file(tmp_path):
     }
     path = tmp_path / "leaderboards.json"
     path.write_text(json.dumps(tree))
-    assert published_rates.published(path) == {"f": 0.528, "M": 0.528}
+    assert published_rates.read_published_rates(path) == {"f": 0.528, "M": 0.528}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,9 @@ def test_published_rates_are_read_from_a_leaderboard_file(tmp_path):
 )
 def test_a_published_rate_is_held_against_its_own_model_only(system, name, compared):
     table = OutcomeTable(tuple(OutcomeRow(f"a__b-{i}", system, i % 2 == 0) for i in range(40)))
-    found = {(one.severity, one.system) for one in published_rates.compared(table, {name: 0.99})}
+    found = {
+        (one.severity, one.system) for one in published_rates.rate_findings(table, {name: 0.99})
+    }
     assert found == {("refuse", system) if compared else ("warn", "")}
 
 
@@ -169,7 +171,7 @@ def test_broken_and_repeated_lines_are_findings_and_not_the_end(tmp_path: Path):
     path.write_text(
         f"{text}{line}\ndjango__django-999,s1,1,1,,-3,,,,,,,,\ndjango__django-998,s1,2,1\n"
     )
-    table, found = cells.lenient(path)
+    table, found = cells.read_with_findings(path)
     assert len(table.rows) == N * SYSTEMS
     assert {one.check for one in found if one.severity == "refuse"} == {"impossible", "duplicates"}
 

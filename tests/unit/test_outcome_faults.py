@@ -11,7 +11,7 @@ import pytest
 from swe_router.errors import UsageError
 from swe_router.outcomes.auditing import cells
 from swe_router.outcomes.importers.gathering import ImportOptions
-from swe_router.outcomes.importers.mappings import imported_lines
+from swe_router.outcomes.importers.mappings import import_json_lines
 from swe_router.outcomes.simulation.ladders import MAX_COUNT, ladder
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, read_tidy_table
 
@@ -50,18 +50,22 @@ def test_a_table_that_is_not_there_or_is_cut_off_is_named(tmp_path):
 
 
 def test_lines_without_a_verdict_are_counted_and_a_table_without_lines_is_refused(tmp_path):
-    table, found = cells.lenient(put(tmp_path / "t.csv", HEAD + f"{A},s,,1\n{B},s,1,1\n"))
+    table, found = cells.read_with_findings(
+        put(tmp_path / "t.csv", HEAD + f"{A},s,,1\n{B},s,1,1\n")
+    )
     assert [row.instance_id for row in table.rows] == [B]
     assert [(one.severity, one.check, one.message) for one in found] == [
         ("warn", "missing-verdicts", "1 lines have no verdict")
     ]
     with pytest.raises(UsageError, match="has no rows"):
-        cells.lenient(put(tmp_path / "t.csv", HEAD))
+        cells.read_with_findings(put(tmp_path / "t.csv", HEAD))
 
 
 def warnings(tmp_path: Path, head: str, *lines: str) -> dict[str, str]:
     table = read_tidy_table(put(tmp_path / "t.csv", "\n".join([head, *lines]) + "\n"))
-    return {one.check: one.message for one in cells.checked(table, None) if one.severity == "warn"}
+    return {
+        one.check: one.message for one in cells.cell_findings(table, None) if one.severity == "warn"
+    }
 
 
 def test_a_table_without_costs_or_with_costs_of_two_kinds_is_warned_of(tmp_path):
@@ -111,15 +115,15 @@ def test_a_ladder_keeps_the_corners_that_carry_the_most_and_both_ends():
 )
 def test_a_line_that_is_no_run_is_named(line, reason, tmp_path):
     with pytest.raises(UsageError, match=reason):
-        imported_lines(put(tmp_path / "rows.jsonl", json.dumps(line) + "\n"), ImportOptions())
+        import_json_lines(put(tmp_path / "rows.jsonl", json.dumps(line) + "\n"), ImportOptions())
 
 
 def test_lines_of_one_system_bear_the_name_that_was_given(tmp_path):
     lines = [{"instance_id": A, "model": "x", "resolved": True, "durationMs": 1500},
              {"instance_id": B, "model": "y", "resolved": None}]  # fmt: skip
     path = put(tmp_path / "rows.jsonl", "".join(json.dumps(one) + "\n" for one in lines))
-    made = imported_lines(path, ImportOptions(system="ours"))
+    made = import_json_lines(path, ImportOptions(system="ours"))
     assert [(row.instance_id, row.system) for row in made.rows] == [(A, "ours")]
     assert sum(made.left_out.values()) >= 1
     with pytest.raises(UsageError, match="has no lines"):
-        imported_lines(put(tmp_path / "rows.jsonl", ""), ImportOptions())
+        import_json_lines(put(tmp_path / "rows.jsonl", ""), ImportOptions())

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers import run_folders
-from swe_router.outcomes.importers.forms import AGAIN, FORMS, gather
+from swe_router.outcomes.importers.forms import IMPORTERS_BY_FORM, REPEATED_ROW, gather
 from swe_router.outcomes.importers.gathering import NO_PRICE, NO_VERDICT, ImportOptions
-from swe_router.outcomes.importers.report_files import verdicts
-from swe_router.outcomes.tables.shipped import shipped
+from swe_router.outcomes.importers.report_files import reported_verdicts
+from swe_router.outcomes.tables.shipped import shipped_table
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, read_tidy_table, write_table
 from swe_router.records import (
     Arm,
@@ -47,7 +47,7 @@ def put(path: Path, tree: object) -> Path:
 
 
 def rows_of(form: str, path: Path, **said):
-    made = gather(FORMS[form], [path], ImportOptions(**said))
+    made = gather(IMPORTERS_BY_FORM[form], [path], ImportOptions(**said))
     return {row.instance_id: row for row in made.table.rows}, made
 
 
@@ -146,7 +146,7 @@ def leaderboards(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_several_systems_keeps_them_apart_and_its_own_rate_is_held_against_it(tmp_path):
-    made = gather(FORMS["per-instance"], [leaderboards(tmp_path)], ImportOptions())
+    made = gather(IMPORTERS_BY_FORM["per-instance"], [leaderboards(tmp_path)], ImportOptions())
     assert made.table.systems == ("m1", "m2")
     assert [row.usd for row in made.table.rows if row.system == "m1"] == [0.1, None, None]
     assert any(line.startswith("m2: its 3 instances are 33.3%") for line in made.remarks)
@@ -183,20 +183,20 @@ def test_any_csv_is_read_by_the_names_of_its_columns(tmp_path):
 def test_a_second_path_holds_repeats_and_the_same_file_twice_does_not(tmp_path):
     cells = {A: {"resolved": True, "cost": 0.1, "api_calls": 3}}
     one, two = put(tmp_path / "1.json", cells), put(tmp_path / "2.json", cells)
-    again = gather(FORMS["per-instance"], [one, two], ImportOptions(system="s"))
-    assert (len(again.table.rows), again.left_out) == (1, {AGAIN: 1})
+    again = gather(IMPORTERS_BY_FORM["per-instance"], [one, two], ImportOptions(system="s"))
+    assert (len(again.table.rows), again.left_out) == (1, {REPEATED_ROW: 1})
     cells[A]["cost"] = 0.2
     put(two, cells)
-    made = gather(FORMS["per-instance"], [one, two], ImportOptions(system="s"))
+    made = gather(IMPORTERS_BY_FORM["per-instance"], [one, two], ImportOptions(system="s"))
     assert [row.run for row in made.table.rows] == ["1", "2"]
 
 
 def test_an_evaluation_that_broke_is_no_verdict(tmp_path):
     tree = {"resolved_ids": [A], "unresolved_ids": [B], "error_ids": [C], "empty_patch_ids": []}
-    assert verdicts(put(tmp_path / "r.json", tree)) == {A: True, B: False}
+    assert reported_verdicts(put(tmp_path / "r.json", tree)) == {A: True, B: False}
     put(tmp_path / "logs" / A / "report.json", {A: {"resolved": True}})
     put(tmp_path / "logs" / f"{B}.report.json", {"resolved": False})
-    assert verdicts(tmp_path / "logs") == {A: True, B: False}
+    assert reported_verdicts(tmp_path / "logs") == {A: True, B: False}
 
 
 def outcome(number: int, tier: str, patch: str, said: str, failure: Failure | None = None):
@@ -223,7 +223,7 @@ def test_a_run_gives_rows_only_where_the_very_patch_was_graded():
     )  # fmt: skip
     grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
     day = datetime.date(2026, 1, 2)
-    made = run_folders.rows({A: record}, {A: grade}, system="mine", models={"big": "opus"},
+    made = run_folders.rows_of_run({A: record}, {A: grade}, system="mine", models={"big": "opus"},
                      priced_on={"big": day, "small": day})  # fmt: skip
     told = [(r.system, r.run, r.resolved, r.usd, r.verdict, r.model) for r in made.rows]
     assert told == [
@@ -232,7 +232,7 @@ def test_a_run_gives_rows_only_where_the_very_patch_was_graded():
         ("big", "1", True, 0.25, "pass", "opus"),
         ("big", "2", True, 0.25, "unknown", "opus"),
     ]
-    assert made.left_out == {run_folders.UNGRADED: 1, run_folders.BROKEN: 1}
+    assert made.left_out == {run_folders.UNGRADED_ATTEMPT: 1, run_folders.BROKEN_ATTEMPT: 1}
     assert {row.price_date for row in made.rows} == {"2026-01-02"}
 
 
@@ -246,7 +246,7 @@ def test_a_run_that_began_with_another_s_work_is_no_repeat_of_its_tier():
         usd=Decimal("0.5"), outcomes=(outcome(1, "big", "won", "pass"), handed),
     )  # fmt: skip
     grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
-    made = run_folders.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
+    made = run_folders.rows_of_run({A: record}, {A: grade}, system="mine", models={}, priced_on={})
     told = [(r.system, r.run) for r in made.rows]
     assert told == [("mine", "1"), ("big", "1"), ("big+continue", "1")]
 
@@ -263,13 +263,13 @@ def test_what_verifiers_paid_for_their_calls_is_in_the_price_of_the_run_and_of_n
         outcomes=(made.model_copy(update={"verdicts": (*made.verdicts, judge)}),),
     )  # fmt: skip
     grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
-    found = run_folders.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
+    found = run_folders.rows_of_run({A: record}, {A: grade}, system="mine", models={}, priced_on={})
     told = [(r.system, r.usd, r.input_tokens, r.output_tokens) for r in found.rows]
     assert told == [("mine", 0.29, 16, 2), ("big", 0.25, 9, 2)]
 
 
 def test_the_shipped_table_has_three_systems_with_costs_on_the_same_instances():
-    table = shipped()
+    table = shipped_table()
     costed = [{r.instance_id for r in table.rows if r.system == name and r.usd is not None}
               for name in table.systems]  # fmt: skip
     whole = [ids for ids in costed if len(ids) == len(table.instances) == 50]

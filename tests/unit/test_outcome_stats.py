@@ -113,15 +113,15 @@ def row(p, low, kind="policy"):
 
 def test_a_row_is_above_the_hull_only_after_the_correction_for_all_policies_tried():
     lines = [row(0.03, 0.2), *(row(0.5, -2.0 - k) for k in range(30))]
-    verdict_words.tell(lines)
+    verdict_words.set_verdict_words(lines)
     assert lines[0]["p_holm"] > 0.05
     assert lines[0]["verdict"] == lines[0]["hull_verdict"] == verdict_words.NEITHER
     alone = [row(0.03, 0.2)]
-    verdict_words.tell(alone)
+    verdict_words.set_verdict_words(alone)
     assert alone[0]["verdict"] == verdict_words.ABOVE
 
 
 def test_what_is_no_policy_is_judged_by_its_interval_alone():
     lines = [row(0.03, 0.2, kind="baseline"), *(row(0.9, -2.0 - k) for k in range(30))]
-    verdict_words.tell(lines)
+    verdict_words.set_verdict_words(lines)
     assert lines[0]["verdict"] == verdict_words.ABOVE

@@ -22,7 +22,7 @@ from swe_router import plain_values, plugins
 from swe_router.__main__ import main
 from swe_router.commands import leaderboard, output_files
 from swe_router.errors import UsageError
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.simulation.entries import HANDED
 from swe_router.records import ACCEPTANCE
@@ -73,9 +73,16 @@ def whole():
         replace(r, system="str$on$g" if r.system == "strong" else r.system) for r in known.rows
     ))  # fmt: skip
     asked = BoardRequest(
-        verifier_model.parse("hybrid"), "cheap", "str$on$g", (), (), None, 100, curves=False
+        verifier_model.parse_verifier_model("hybrid"),
+        "cheap",
+        "str$on$g",
+        (),
+        (),
+        None,
+        100,
+        curves=False,
     )
-    return board(odd, features(odd), asked)
+    return leaderboard_rows(odd, features(odd), asked)
 
 
 def test_a_board_of_every_policy_is_written_with_its_decimal_knobs(whole):
@@ -164,9 +171,9 @@ KINDS = {
 def test_a_table_at_the_edge_gives_a_board(kind, issues):
     known = table(issues, repeats=2)
     known = replace(known, rows=tuple(map(KINDS[kind], known.rows)))
-    asked = BoardRequest(verifier_model.parse("hybrid"), "cheap", "strong", (),
+    asked = BoardRequest(verifier_model.parse_verifier_model("hybrid"), "cheap", "strong", (),
                   ("fixed", "cascade", "random-mix", "ration"), None, 100)  # fmt: skip
-    rows, _ = written(board(known, features(known), asked))
+    rows, _ = written(leaderboard_rows(known, features(known), asked))
     assert any(row["rate"] is not None for row in rows if row["policy"] == "cascade")
 
 

@@ -23,7 +23,7 @@ from swe_router.records.requests import request_digest
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.solve.engine import solve
-from swe_router.solve.verification import VerificationSetup, verdicts
+from swe_router.solve.verification import VerificationSetup, verdicts_on
 from swe_router.verifiers.judge import JudgeVerifier
 from swe_router.verifiers.reproduction import test_writer
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
@@ -46,7 +46,7 @@ from tests.unit.test_metered import RATE, Answers
 D = Decimal
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
 AROUND = RepositoryContext(
-    runner="pytest", python="python", known=("x.py",), example="", excerpt=""
+    runner="pytest", python="python", base_files=("x.py",), example_path="", excerpt=""
 )
 GOOD = {
     **dict.fromkeys(("cause", "complete", "focused", "general", "consistent"), 3),
@@ -144,8 +144,8 @@ def checks(verifier, notes, name="reproduction", **roles):
 @pytest.mark.parametrize("breaks", [True, False])
 def test_a_verdict_has_its_price_however_it_ends(note, role, breaks):
     model = PlayedModel(says("a test"))
-    [made] = verdicts(
-        checks(Pays(role, note, breaks), {}, **{role: lambda attempt_id: model}),
+    [made] = verdicts_on(
+        checks(Pays(role, note, breaks), {}, **{f"{role}_for": lambda attempt_id: model}),
         INSTANCE, outcome(DIFF), (),
     )  # fmt: skip
     assert ("broke" in made.evidence, made.usd) == (breaks, D("0.01"))
@@ -156,15 +156,15 @@ def test_what_an_earlier_process_paid_for_this_attempt_is_on_the_verdict_and_for
     call = {"sample": 1, "usd": "0.03", "usage": {}}
     for attempt_id, usd in (("1-weak", "0.03"), ("2-strong", "0")):
         notes = {"reproduction:1": {"charged_to": attempt_id, "call": call}}
-        [made] = verdicts(checks(Pays(), notes), INSTANCE, outcome(DIFF), ())
+        [made] = verdicts_on(checks(Pays(), notes), INSTANCE, outcome(DIFF), ())
         assert made.usd == D(usd)
 
 
 def test_a_judge_whose_process_died_before_its_verdict_was_told_has_its_price_in_the_next():
     notes, model = {}, PlayedModel(says(json.dumps(GOOD)))
     told = [
-        verdicts(
-            checks(JudgeVerifier(VerifySettings()), notes, "judge", judge=lambda attempt_id: model),
+        verdicts_on(
+            checks(JudgeVerifier(VerifySettings()), notes, "judge", judge_for=lambda _: model),
             INSTANCE, one, (),
         )[0]
         for one in (outcome(DIFF), outcome(DIFF), outcome(DIFF, number=2))
@@ -193,9 +193,9 @@ def test_the_repeat_of_an_attempt_whose_sandbox_broke_is_gone_on_with_after_a_ki
     ladder = Ladder([plan("local")])
     dies = context(memory, scaffold=Plays(before_end=kill), open_sandbox=open_sandbox)
     with pytest.raises(Killed):
-        solve(INSTANCE, FEATURES, policy=ladder, context=dies, run="r")
+        solve(INSTANCE, FEATURES, policy=ladder, context=dies, run_name="r")
     assert set(memory.told) == {"1-local.2"}, "the repeat was paid for"
-    record = solve(INSTANCE, FEATURES, policy=ladder, context=context(memory), run="r")
+    record = solve(INSTANCE, FEATURES, policy=ladder, context=context(memory), run_name="r")
     assert [one.attempt.id for one in record.outcomes] == ["1-local", "1-local.2"]
     assert record.outcomes[0].attempt.failure.kind == "Lost"
     assert record.usd == sum(step.completion.usd for step in memory.told["1-local.2"])
@@ -207,11 +207,11 @@ def test_an_answer_paid_before_a_crash_is_a_step_though_the_resume_ended_before_
         raise WouldNotStart("killed by signal 9")
 
     memory, answer = ListMemory(), step_of(1).completion
-    memory.record("1-local", step_of(0).sealed(""))
+    memory.record_step("1-local", step_of(0).sealed(""))
     memory.unused["1-local"] = ("digest", answer)
     parts = {"open_sandbox": open_sandbox} if ends == "sandbox" else {}
     tools = context(memory, scaffold=Plays(steps=1, exit="time"), **parts)
-    record = solve(INSTANCE, FEATURES, policy=Ladder([plan("local")]), context=tools, run="r")
+    record = solve(INSTANCE, FEATURES, policy=Ladder([plan("local")]), context=tools, run_name="r")
     first, last = record.outcomes[0].attempt, memory.steps("1-local")[-1]
     assert (last.request, last.completion, last.actions) == ("digest", answer, ())
     assert first.trajectory.steps == 2
@@ -223,18 +223,20 @@ def test_the_answer_of_a_step_on_file_is_not_unused(tmp_path):
     log, answer = InstanceLog(tmp_path), step_of(0).completion
     Receipts(log, "1-local", among_steps=True).keep("r", "r1", answer)
     assert log.unused_answer("1-local") == ("r", answer)
-    log.record("1-local", step_of(0))
+    log.record_step("1-local", step_of(0))
     assert log.unused_answer("1-local") is None
 
 
 def test_the_tape_remembers_a_broken_attempt_under_any_tiers_name(tmp_path):
     tape = InstanceLog(tmp_path)
     made = solve(
-        INSTANCE, FEATURES, policy=Ladder([plan("gpt-4.1")]), context=context(tape), run="r"
+        INSTANCE, FEATURES, policy=Ladder([plan("gpt-4.1")]), context=context(tape), run_name="r"
     )
-    tape.broke(made.outcomes[0])
-    assert [one.attempt.id for one in InstanceLog(tmp_path).broken("1-gpt-4.1")] == ["1-gpt-4.1"]
-    assert InstanceLog(tmp_path).broken("2-gpt-4.1") == ()
+    tape.record_broken(made.outcomes[0])
+    assert [one.attempt.id for one in InstanceLog(tmp_path).broken_outcomes("1-gpt-4.1")] == [
+        "1-gpt-4.1"
+    ]
+    assert InstanceLog(tmp_path).broken_outcomes("2-gpt-4.1") == ()
     assert len(tape.moves()) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 from swe_router.errors import UsageError
 from swe_router.records import IMPORTED
 from swe_router.solve.engine import solve
-from swe_router.solve.selection import ByPolicy, checked_choice, selector_for
+from swe_router.solve.selection import PolicySelector, checked_choice, selector_for
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
@@ -35,9 +35,9 @@ class Ranks(Ladder):
 WEAK, STRONG = outcome("one"), outcome("two", tier="strong", number=2)
 
 
-def by(place: int) -> ByPolicy:
+def by(place: int) -> PolicySelector:
     selector = selector_for(Ranks((), place), FEATURES, First())
-    assert isinstance(selector, ByPolicy)
+    assert isinstance(selector, PolicySelector)
     return selector
 
 
@@ -96,7 +96,7 @@ def test_a_policy_that_does_not_rank_leaves_the_choice_to_the_selector():
 def lived(policy, patches) -> str:
     left = iter(patches)
     made = context(snapshot=lambda sandbox: Patches(next(left)))
-    return solve(INSTANCE, FEATURES, policy=policy, context=made, run="test").patch
+    return solve(INSTANCE, FEATURES, policy=policy, context=made, run_name="test").patch
 
 
 def test_a_run_hands_in_what_its_policy_chose():

@@ -14,7 +14,7 @@ from swe_router.commands import replay
 from swe_router.commands.run import run_driver
 from swe_router.errors import JournalError, UsageError
 from swe_router.integrity import unfinished
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
@@ -87,13 +87,17 @@ def poor(tape, scaffold, budget="3"):
     wrong = context(
         tape, ExactPurse(budget=D(budget)), scaffold, snapshot=lambda b: Patches("wrong")
     )
-    return solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run="r")
+    return solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run_name="r")
 
 
 def rich(tape, scaffold):
     purse = ExactPurse(budget=D("30"))
     return solve(
-        INSTANCE, FEATURES, policy=Cascade(TWO), context=context(tape, purse, scaffold), run="r"
+        INSTANCE,
+        FEATURES,
+        policy=Cascade(TWO),
+        context=context(tape, purse, scaffold),
+        run_name="r",
     )
 
 
@@ -121,10 +125,12 @@ def test_an_attempt_that_had_no_money_to_begin_is_made_once_there_is_some(tmp_pa
     tape, scaffold = InstanceLog(tmp_path), Counted()
     ladder = Cascade(TWO[:1])
     refused = context(tape, Outrun(), scaffold)
-    first = solve(INSTANCE, FEATURES, policy=ladder, context=refused, run="r")
+    first = solve(INSTANCE, FEATURES, policy=ladder, context=refused, run_name="r")
     assert (first.status, first.unpaid, scaffold.made) == ("budget", True, 0)
     tape.reopen()
-    again = solve(INSTANCE, FEATURES, policy=ladder, context=context(tape, None, scaffold), run="r")
+    again = solve(
+        INSTANCE, FEATURES, policy=ladder, context=context(tape, None, scaffold), run_name="r"
+    )
     assert [one.attempt.id for one in again.outcomes] == ["2-local"]
     assert (again.status, scaffold.made) == ("candidate", 1)
 
@@ -153,7 +159,7 @@ def test_retry_limit_takes_what_ended_at_a_limit_and_was_not_accepted(tmp_path, 
     cut = context(
         InstanceLog(tmp_path), scaffold=Plays(exit=exit_), snapshot=lambda b: Patches(patch)
     )
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run_name="r")
     assert unfinished.retry_mode(made, "limit", D(10)) == how
     assert unfinished.retry_mode(made, "infra", D(10)) == ""
 
@@ -208,7 +214,7 @@ def test_a_raise_of_a_finished_run_is_kept_shown_and_replays(run, capsys):
     assert (facts["budget"], facts["ended"]) == (7.5, "done")
     [raised] = facts["raises"]
     assert "@" in raised["by"]
-    assert of_run(run).settings.budget == 1, "the settings are sealed"
+    assert header_of_run(run).settings.budget == 1, "the settings are sealed"
     one = replay.replay_run(str(run.path), run.path.parent)
     assert one.exit_code == 0, one.view
     assert resume(run, "--budget", "2") == 2
@@ -235,7 +241,7 @@ def test_a_decision_under_a_cap_that_the_run_never_had_diverges(run):
 
 
 def test_resuming_with_another_budget_names_the_command_that_adds_money(run):
-    header = of_run(run)
+    header = header_of_run(run)
     wished = header.settings.model_copy(update={"budget": D("20")})
     with pytest.raises(UsageError, match=r"budget differ.*resume .* --budget 20` raises its cap"):
         run_driver.require_same_settings(run, wished)

@@ -17,8 +17,8 @@ from swe_router.candidates import run_attempts
 from swe_router.commands.run import run_driver
 from swe_router.errors import UsageError
 from swe_router.integrity import own_runs
-from swe_router.integrity.locate import SAMPLE
-from swe_router.journal.header import of_run
+from swe_router.integrity.locate import SAMPLE_RUN
+from swe_router.journal.header import header_of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import digest_of
 from swe_router.records.safe_names import checked_name
@@ -32,7 +32,7 @@ PATHS = ("../../../canary", "/canary", "..", ".", "a/b", "a\\b", "a\0b", "a\nb",
 @pytest.fixture
 def theirs(tmp_path):
     """A copy of the run that ships, as it comes out of somebody's archive."""
-    return copied(assets.assets_root() / "runs" / SAMPLE, tmp_path / "in" / "theirs")
+    return copied(assets.assets_root() / "runs" / SAMPLE_RUN, tmp_path / "in" / "theirs")
 
 
 def sealed(run, change):
@@ -275,7 +275,7 @@ def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):
 def test_what_the_users_own_settings_ask_for_is_no_risk(theirs):
     sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
-    wished = of_run(RunFolder(theirs)).settings
+    wished = header_of_run(RunFolder(theirs)).settings
     assert run_driver.find_to_resume(str(theirs), theirs, requested=wished)
     other = wished.model_copy(update={"sandbox": wished.sandbox.model_copy(
         update={"unsafe": False})})  # fmt: skip
@@ -302,7 +302,7 @@ def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
 
 
 def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
-    theirs = copied(assets.assets_root() / "runs" / SAMPLE, tmp_path / "a")
+    theirs = copied(assets.assets_root() / "runs" / SAMPLE_RUN, tmp_path / "a")
     sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     own_runs.remember(RunFolder(theirs))

@@ -88,9 +88,9 @@ def test_expanding_documents_are_known_only_without_expansions() -> None:
 def test_how_a_file_was_run(run: str, way: str, place: str, arguments: tuple[str, ...]) -> None:
     (one,) = found("cat > x.py <<'EOF'\nprint(1)\nEOF", (run, "FAIL", 1))
     test = one.test
-    assert (one.path, test.text, test.way, test.place) == ("x.py", "print(1)\n", way, place)
+    assert (one.path, test.text, test.run_mode, test.folder) == ("x.py", "print(1)\n", way, place)
     assert test.arguments == arguments
-    assert test.where == ("/testbed/sub" if "sub" in run else "")
+    assert test.working_directory == ("/testbed/sub" if "sub" in run else "")
 
 
 def test_a_label_of_django_is_a_file() -> None:
@@ -98,7 +98,7 @@ def test_a_label_of_django_is_a_file() -> None:
         "cat > tests/queries/test_repro.py <<'EOF'\nx\nEOF",
         ("./tests/runtests.py --settings=test_sqlite queries.test_repro.Case.test_a", "FAILED", 1),
     )
-    assert (one.path, one.test.way, one.test.place) == (
+    assert (one.path, one.test.run_mode, one.test.folder) == (
         "tests/queries/test_repro.py",
         "django",
         "tests/queries",
@@ -114,7 +114,7 @@ def test_the_text_is_that_of_the_run_and_the_most_telling_one() -> None:
         (make.format("three"), "fine", 0),
         "rm x.py",
     )
-    assert [(one.test.text, one.telling) for one in ran] == [("two\n", 4)]
+    assert [(one.test.text, one.usefulness_hint) for one in ran] == [("two\n", 4)]
 
 
 def test_a_text_that_said_something_else_later_is_worth_more_than_one_that_broke_off() -> None:
@@ -123,7 +123,7 @@ def test_a_text_that_said_something_else_later_is_worth_more_than_one_that_broke
         ("python x.py", "JOIN count: 1", 0),
         ("cat > x.py <<'EOF'\nno table\nEOF\npython x.py", "no such table", 1),
     )
-    assert [(one.test.text, one.telling) for one in ran] == [("print(joins())\n", 3)]
+    assert [(one.test.text, one.usefulness_hint) for one in ran] == [("print(joins())\n", 3)]
 
 
 def test_two_texts_of_a_file_that_both_showed_a_change_are_both_kept() -> None:
@@ -163,7 +163,7 @@ def test_pieces_are_put_together_and_helpers_come_along() -> None:
         ("python t/x.py", "failed", 1),
     )
     assert one.test.text == "import helper\nhelper.go()\n"
-    assert one.test.files == {"t/helper.py": "def go(): pass\n"}
+    assert one.test.needed_files == {"t/helper.py": "def go(): pass\n"}
 
 
 def test_a_package_that_a_script_names_comes_along_with_its_empty_files() -> None:
@@ -173,7 +173,7 @@ def test_a_package_that_a_script_names_comes_along_with_its_empty_files() -> Non
         ("python - <<'EOF'\nsettings = ['app']\nEOF", "wrong", 0),
         known=["calc.py"],
     )
-    assert one.test.files == {"app/__init__.py": "", "app/models.py": "X = 1\n"}
+    assert one.test.needed_files == {"app/__init__.py": "", "app/models.py": "X = 1\n"}
 
 
 def test_files_of_the_edit_tool_count_too() -> None:

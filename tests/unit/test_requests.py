@@ -101,7 +101,7 @@ def reads_of_an_attempt(tmp_path, steps: int) -> int:
         loop = ToolLoop(
             manifest.read_manifest("default"), command_timeout=20, command_timeout_max=60
         )
-        context = Told().context(record=lambda step: tape.record("1-a", step))
+        context = Told().context(record=lambda step: tape.record_step("1-a", step))
         end = loop.solve(INSTANCE, model, QuickSandbox(), Budget(dollars=50, steps=steps), context)
     assert end.steps == steps
     return len(CountedMessage.reads)

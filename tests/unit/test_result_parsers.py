@@ -26,8 +26,8 @@ def test_go_tells_tests_packages_and_what_does_not_build():
     ]
     data = b"\n".join([json.dumps(row).encode() for row in rows] + [b"torn", b"[]", b"3"])
     found = read("go", data)
-    assert found.results == {"p/A": "passed", "p/B": "skipped", "q": "error"}
-    assert found.files == {"p/A": "p", "p/B": "p", "q": "q"}
+    assert found.result_by_test == {"p/A": "passed", "p/B": "skipped", "q": "error"}
+    assert found.file_by_test == {"p/A": "p", "p/B": "p", "q": "q"}
 
 
 def test_cargo_s_lines_belong_to_the_target_before_them():
@@ -42,7 +42,7 @@ test e ... ok
    Doc-tests crate
 test src/lib.rs - f (line 3) ... ok
 """
-    assert read("cargo", text).results == {
+    assert read("cargo", text).result_by_test == {
         "src/lib.rs::a::b": "passed", "src/lib.rs::c": "failed", "src/lib.rs::d": "skipped",
         "tests/it.rs::e": "passed", "doc crate::src/lib.rs - f (line 3)": "passed",
     }  # fmt: skip
@@ -56,12 +56,12 @@ def test_jest_names_a_test_in_full_or_by_its_title_and_a_file_that_does_not_load
              {"name": "y.js", "assertionResults": [], "status": "failed", "message": "m" * 300},
              {"name": "z.js", "assertionResults": [], "status": "passed"}, "odd"]  # fmt: skip
     found = read("jest", {"testResults": files})
-    assert found.results == {
+    assert found.result_by_test == {
         "/w/x.js::a b": "passed", "/w/x.js::c": "failed", "/w/x.js::": "skipped", "y.js": "error"
     }  # fmt: skip
-    assert found.why == {"y.js": "m" * 200}
-    assert read("jest", {"testResults": 3}).results == {}
-    assert read("jest", [1]).results == read("jest", b"torn").results == {}
+    assert found.failure_messages == {"y.js": "m" * 200}
+    assert read("jest", {"testResults": 3}).result_by_test == {}
+    assert read("jest", [1]).result_by_test == read("jest", b"torn").result_by_test == {}
 
 
 def test_mocha_lists_tests_by_what_became_of_them():
@@ -70,7 +70,7 @@ def test_mocha_lists_tests_by_what_became_of_them():
         "failures": [{"fullTitle": "v"}, {"file": "x.js"}],
         "pending": [{"fullTitle": "w"}],
     }
-    assert read("mocha", whole).results == {
+    assert read("mocha", whole).result_by_test == {
         "x.js::t": "passed", "::u": "passed", "::v": "failed", "x.js::": "failed", "::w": "skipped"
     }  # fmt: skip
 
@@ -79,9 +79,13 @@ def test_rspec_counts_what_does_not_load_outside_of_its_examples():
     tests = [{"file_path": "./s.rb", "full_description": "t", "status": "passed"},
              {"status": "pending"}]  # fmt: skip
     found = read("rspec", {"examples": tests, "summary": {"errors_outside_of_examples_count": 1}})
-    assert found.results == {"s.rb::t": "passed", "::": "skipped", "outside of examples": "error"}
-    assert "outside of examples" not in read("rspec", {"summary": {}}).results
-    assert read("rspec", {"summary": 3}).results == {}
+    assert found.result_by_test == {
+        "s.rb::t": "passed",
+        "::": "skipped",
+        "outside of examples": "error",
+    }
+    assert "outside of examples" not in read("rspec", {"summary": {}}).result_by_test
+    assert read("rspec", {"summary": 3}).result_by_test == {}
 
 
 def test_junit_is_read_from_several_documents_and_each_dialect():
@@ -95,26 +99,26 @@ def test_junit_is_read_from_several_documents_and_each_dialect():
 <error/></testsuite></testsuites>"""
     two = b'<?xml version="1.0"?><testsuite><testcase name="h"/><testcase name="i">'
     found = read("junit", one + b"\n" + two)
-    assert found.results == {
+    assert found.result_by_test == {
         "C::a": "passed", "D::b": "failed", "::c": "skipped", "E": "failed", "::d": "skipped",
         "::e": "skipped", "C::g": "failed", "::h": "passed",
     }  # fmt: skip
-    assert (found.files["C::a"], found.files["D::b"]) == ("t/x.php", "D")
-    assert read("junit", b'<!DOCTYPE x><testcase name="a"/>').results == {}
+    assert (found.file_by_test["C::a"], found.file_by_test["D::b"]) == ("t/x.php", "D")
+    assert read("junit", b'<!DOCTYPE x><testcase name="a"/>').result_by_test == {}
 
 
 def test_printed_lines_are_read_in_their_own_form_alone():
     text = (
         b"T#test_a = 0.01 s = .\nT#test b = 1.50 s = F\nT#c = 0.1 s = E\nT#d = 0.1 s = S\nT#e = .\n"
     )
-    assert read("minitest", text).results == {
+    assert read("minitest", text).result_by_test == {
         "T#test_a": "passed", "T#test b": "failed", "T#c": "failed", "T#d": "skipped"
     }  # fmt: skip
     text = (
         b"PASS: a \nFAIL: b\nXPASS: c\nXFAIL: d\nSKIP: e\nERROR: f\nok 1 - g\nnot ok 2 - h\n"
         b"ok 3 i # SKIP why\nnot ok 4 - j # TODO x\nok\n1..4\nokay k\n"
     )
-    assert read("tap_lines", text).results == {
+    assert read("tap_lines", text).result_by_test == {
         "a": "passed", "b": "failed", "c": "failed", "d": "skipped", "e": "skipped", "f": "error",
         "g": "passed", "h": "failed", "i": "skipped", "j": "skipped",
     }  # fmt: skip
@@ -149,8 +153,8 @@ def test_printed_lines_are_read_in_their_own_form_alone():
 )  # fmt: skip
 def test_a_runner_is_called_with_its_files_in_their_order(name, files, command):
     row = next(one for one in languages.RUNNER_TABLE if one.name == name)
-    assert row.command(files) == command
-    assert all(row.runs(file) for file in files)
+    assert row.make_command(files) == command
+    assert all(row.is_test_file(file) for file in files)
 
 
 # The runner of a project.
@@ -188,6 +192,6 @@ def test_tests_of_a_project_without_modules_are_found(name):
     """``src/test`` at the top of the repository was not taken for a folder of tests."""
     row = next(one for one in languages.RUNNER_TABLE if one.name == name)
     for path in ("src/test/java/p/ATest.java", "src/test/java/TestA.kt", "m/src/test/AIT.java"):
-        assert row.runs(path), path
+        assert row.is_test_file(path), path
     for path in ("src/test/java/p/Helper.java", "src/main/java/ATest.java", "src/tests/ATest.java"):
-        assert not row.runs(path), path
+        assert not row.is_test_file(path), path

@@ -15,7 +15,7 @@ from swe_router.agents import loop_rules
 from swe_router.candidates.joining import CandidateCase
 from swe_router.errors import UsageError
 from swe_router.journal import header as headers
-from swe_router.journal.header import Header, OtherVersion, of_run
+from swe_router.journal.header import Header, OtherVersion, header_of_run
 from swe_router.journal.imported_candidates import load_case, store_case
 from swe_router.journal.run_folder import RunFolder, is_run, runs_in, text_digest
 from swe_router.journal.run_inputs import current_inputs, stored_texts, verify_settings
@@ -38,7 +38,7 @@ def header(**changes) -> Header:
 
 
 def created(base, name="one", head=None, texts=()):
-    return RunFolder.create(base, name, (head or header()).plain(), [ONE, TWO], texts)
+    return RunFolder.create(base, name, (head or header()).as_json(), [ONE, TWO], texts)
 
 
 def record(instance, seconds=0.0):
@@ -119,15 +119,15 @@ def test_settings_that_cannot_be_read_are_named(tmp_path, text, fault):
 def test_a_header_comes_back_as_it_was_written(tmp_path):
     head = header(made_with={"tools": text_digest("t")}, knobs={"seed": 3}, instances="i")
     run = created(tmp_path, "one", head, ["t"])
-    assert of_run(run) == head
-    assert run.seal() == head.plain()["seal"]
-    assert run.kept(text_digest("t")) == "t"
-    assert headers.is_whole(run)
+    assert header_of_run(run) == head
+    assert run.seal() == head.as_json()["seal"]
+    assert run.input_text(text_digest("t")) == "t"
+    assert headers.is_unchanged(run)
     assert text_digest("ä") == hashlib.sha256("ä".encode()).hexdigest()
     seal = headers.provenance(head)
     assert seal.prices == "free (tiers.NAME.price) at 2026-01-02"
     assert (seal.settings, seal.code, seal.prompts) == (head.digest, __version__, {"p": "d"})
-    assert head.plain()["schema"] == SCHEMA
+    assert head.as_json()["schema"] == SCHEMA
     order = [ONE, TWO]
     assert headers.instances_digest(order) != headers.instances_digest(order[::-1])
 
@@ -163,29 +163,29 @@ def rewritten(run, **changes):
 def test_a_header_of_another_version_or_damage_is_refused(tmp_path, changes, kind, fault):
     run = rewritten(created(tmp_path), **changes)
     with pytest.raises(UsageError, match=fault) as caught:
-        of_run(run)
+        header_of_run(run)
     assert type(caught.value) is kind
 
 
 def test_an_older_header_has_the_defaults_of_its_time(tmp_path):
     run = rewritten(created(tmp_path), rules=None, made_with=None, stop_loss=None, knobs=None,
                     instances=None, code="0.0.9")  # fmt: skip
-    old = of_run(run)
+    old = header_of_run(run)
     assert (old.rules, old.made_with, old.stop_loss, old.instances) == (1, {}, {}, "")
     assert old.knobs == headers.EARLIER_KNOBS.get(old.settings.policy.name, {})
     assert old.code == "0.0.9"
-    assert not headers.is_whole(run)
+    assert not headers.is_unchanged(run)
 
 
 def test_a_changed_header_does_not_fit_its_seal(tmp_path):
     run = rewritten(created(tmp_path), sandbox="docker")
-    assert not headers.is_whole(run)
+    assert not headers.is_unchanged(run)
     other = created(tmp_path, "two")
     tree = json.loads(other.settings_file.read_text())
     tree.pop("seal")
     tree["digest"] = "0"
     other.settings_file.write_text(json.dumps({**tree, "seal": digest_of(tree)}))
-    assert not headers.is_whole(other), "the digest is that of other settings"
+    assert not headers.is_unchanged(other), "the digest is that of other settings"
 
 
 def test_a_run_is_named_by_its_time_policy_and_settings():
@@ -215,20 +215,20 @@ def test_what_a_run_was_made_with_is_stored_under_its_content(tmp_path):
         assert texts[label].startswith('{\n "'), f"{label}: its digest names it"
     made_with = {label: text_digest(text) for label, text in texts.items()}
     run = created(tmp_path, "one", header(made_with=made_with), texts.values())
-    kept = stored_texts(run, of_run(run))
+    kept = stored_texts(run, header_of_run(run))
     assert kept == {label: text for label, text in texts.items() if label != "calibration"}
     plain = Header(load("demo"), "", {}, {}, "local", {}, 0.0, made_with={"x": "y"})
     assert verify_settings(run, plain) is plain.settings.verify
-    file = run.kept_file(made_with["tools"])
+    file = run.input_file(made_with["tools"])
     file.write_text("other")
     with pytest.raises(UsageError, match="was changed: it is not what the run was made with"):
-        run.kept(made_with["tools"])
+        run.input_text(made_with["tools"])
     file.unlink()
     with pytest.raises(UsageError, match=r"cannot be read .No such file"):
-        run.kept(made_with["tools"])
+        run.input_text(made_with["tools"])
     for name in ("x", "../settings.json", "F" * 64, "f" * 65):
         with pytest.raises(UsageError, match="is no SHA-256"):
-            run.kept(name)
+            run.input_text(name)
 
 
 def test_the_last_record_and_the_last_grade_of_an_instance_count(tmp_path):
@@ -285,7 +285,7 @@ def test_one_process_drives_a_run_and_a_stop_is_of_the_one_before(tmp_path):
 def test_workers_of_a_killed_driver_are_waited_for_and_then_named(tmp_path):
     run = created(tmp_path)
     with run.working(), RunFolder(run.path).working():
-        late = RunFolder(run.path, orphans=0.0).locked()
+        late = RunFolder(run.path, max_orphan_wait_seconds=0.0).locked()
         with pytest.raises(UsageError, match="earlier launch of run one are still at work"), late:
             pass
     worker = (run.path / "work.lock").open("a")

@@ -37,7 +37,7 @@ def sameness(tmp_path: Path) -> PatchEquivalence:
 
 
 def left(sameness: PatchEquivalence, patch: str) -> str:
-    return sameness.left(outcome(patch).candidate)
+    return sameness.files_digest(outcome(patch).candidate)
 
 
 WITH = HEAD + "@@ -16,2 +16,3 @@\n line 16\n+new\n line 17\n"
@@ -60,14 +60,14 @@ def test_the_same_place_by_number_with_other_lines_beside_it_is_another_change(s
 def test_lines_alike_beside_the_edit_are_told_apart_by_the_files_that_are_left(sameness):
     """Only context further off differs: the texts cannot tell, the sandboxes can."""
     assert effect_digest(NEAR) == effect_digest(FAR)
-    keys = [sameness.key(outcome(patch).candidate) for patch in (NEAR, FAR, NEAR + "\n")]
+    keys = [sameness.key_of(outcome(patch).candidate) for patch in (NEAR, FAR, NEAR + "\n")]
     assert keys[0] == keys[2] != keys[1]
 
 
 def test_a_wider_context_is_the_same_change(sameness):
     wide = HEAD + "@@ -15,4 +15,5 @@\n line 15\n line 16\n+new\n line 17\n line 18\n"
     assert effect_digest(WITH) == effect_digest(wide)
-    one, other = (sameness.key(outcome(patch).candidate) for patch in (WITH, wide))
+    one, other = (sameness.key_of(outcome(patch).candidate) for patch in (WITH, wide))
     assert one == other
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from swe_router import plugins
 from swe_router.estimates.prediction.run_scorer import observation_of, run_scorer, weighted_runs
 from swe_router.estimates.prediction.training import Training
-from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
-from swe_router.outcomes.simulation.stage import stage
+from swe_router.outcomes.simulation.stage import build_simulation
 from swe_router.outcomes.tables.table import OutcomeTable, read_tidy_table, write_table
 from swe_router.policies.cascade import Cascade
 from swe_router.records import ACCEPTANCE, Example
@@ -109,12 +109,16 @@ def test_a_replay_shows_recorded_probabilities_with_recorded_verdicts_only(tmp_p
     write_table(probable(table(n=8)), tmp_path / "t.csv.gz")
     known = read_tidy_table(tmp_path / "t.csv.gz")
     told = features(known)
-    on = stage(known, ["cheap", "strong"], told, verifier_model.parse("recorded"))
+    on = build_simulation(
+        known, ["cheap", "strong"], told, verifier_model.parse_verifier_model("recorded")
+    )
     chances = {cell.refused.probability for cell in on.cells.values()}
     assert chances == {0.8, 0.3}
     assert {run.probability for e in on.examples for runs in e.runs.values() for run in runs} == {
         0.8, 0.3}  # fmt: skip
-    drawn = stage(known, ["cheap", "strong"], told, verifier_model.parse("hybrid"))
+    drawn = build_simulation(
+        known, ["cheap", "strong"], told, verifier_model.parse_verifier_model("hybrid")
+    )
     assert {cell.refused.probability for cell in drawn.cells.values()} == {None}
 
 
@@ -122,13 +126,13 @@ def test_a_cascade_decides_alike_with_and_without_recorded_probabilities():
     known = probable(table(n=20))
     bare = OutcomeTable(tuple(replace(r, probability=None) for r in known.rows), known.source)
     asked = BoardRequest(
-        verifier_model.parse("recorded"),
+        verifier_model.parse_verifier_model("recorded"),
         weak="cheap",
         strong="strong",
         policies=("cascade",),
         bootstraps=100,
     )
-    one, two = (board(t, features(t), asked)["rows"] for t in (known, bare))
+    one, two = (leaderboard_rows(t, features(t), asked)["rows"] for t in (known, bare))
     assert [(r["policy"], r["rate"], r["usd"]) for r in one] == [
         (r["policy"], r["rate"], r["usd"]) for r in two
     ]
@@ -136,7 +140,9 @@ def test_a_cascade_decides_alike_with_and_without_recorded_probabilities():
 
 def test_the_hopeless_rule_is_the_same_live_and_replayed():
     known = probable(table(n=20))
-    on = stage(known, ["cheap", "strong"], features(known), verifier_model.parse("recorded"))
+    on = build_simulation(
+        known, ["cheap", "strong"], features(known), verifier_model.parse_verifier_model("recorded")
+    )
     policy = Cascade(on.ladder, value=1.0, costs={"strong": "0.25"})
     cell = next(c for c in on.cells.values() if not c.resolved and c.row.system == "cheap")
     assert policy.decide(on.features[0], (cell.refused,), purse()).kind == "try"  # .385 x .7 = .27

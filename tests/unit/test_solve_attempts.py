@@ -45,7 +45,7 @@ ONE = Ladder((plan("weak"),))
 
 
 def solved(made, policy: Any = ONE):
-    return solve(INSTANCE, FEATURES, policy=policy, context=made, run="r")
+    return solve(INSTANCE, FEATURES, policy=policy, context=made, run_name="r")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def test_an_instance_and_its_attempts_take_the_seconds_of_the_clock():
 def test_verifiers_are_watched_as_they_begin():
     seen: list[tuple[str, str]] = []
     made = context()
-    watched = replace(made.verification, watch=lambda *words: seen.append(words))
+    watched = replace(made.verification, on_verifier_start=lambda *words: seen.append(words))
     solved(replace(made, verification=watched))
     assert seen == [("1-weak", "says")]
 
@@ -88,8 +88,8 @@ def test_verifiers_are_watched_as_they_begin():
 def test_an_arm_that_is_tried_again_has_a_session_of_its_own():
     sessions, soon = [], []
     made = context(
-        model=lambda plan, session, hold: sessions.append(session),
-        early_stop=False, soon_check=lambda instance: soon.append(instance.id),
+        model_for=lambda plan, session, hold: sessions.append(session),
+        early_stop=False, before_verification=lambda instance: soon.append(instance.id),
     )  # fmt: skip
     solved(made, AtOnce((plan("weak"), plan("mid"), plan("weak"))))
     assert sessions == [f"{INSTANCE.id}#{n}" for n in (1, 1, 2)]
@@ -97,7 +97,7 @@ def test_an_arm_that_is_tried_again_has_a_session_of_its_own():
     failed = outcome("", failure=Failure(kind="Lost", boundary="sandbox", message="m", retry=True,
                                          counts=False))  # fmt: skip
     weak = outcome("d").attempt.plan
-    assert attempt._session(weak, [failed, outcome("d"), outcome("d", tier="mid")]) == 2
+    assert attempt._try_number(weak, [failed, outcome("d"), outcome("d", tier="mid")]) == 2
 
 
 def test_an_attempt_that_broke_before_is_not_noted_as_broken_again():
@@ -106,14 +106,14 @@ def test_an_attempt_that_broke_before_is_not_noted_as_broken_again():
     broke = outcome("", ended="broke", failure=failure)
     decided = RecordedDecision(decision=Try(plans=(plan("weak"),), why="go"),
                                purse=ExactPurse().view())  # fmt: skip
-    memory.decided(decided, ["1-weak"])
-    memory.broke(broke)
+    memory.record_decision(decided, ["1-weak"])
+    memory.record_broken(broke)
     record = solved(context(memory, sandbox_retries=2))
     assert [one.attempt.id for one in record.outcomes] == ["1-weak", "1-weak.2"]
     assert [kind for kind, _ in memory.written].count("broke") == 1
     none = ListMemory()
-    none.decided(decided, ["1-weak"])
-    none.broke(broke)
+    none.record_decision(decided, ["1-weak"])
+    none.record_broken(broke)
     assert len(solved(context(none, sandbox_retries=0)).outcomes) == 1
 
 
@@ -315,7 +315,7 @@ def left(patch, sandbox, apply=Result(exit_code=0, output="")):  # noqa: B008
     cache = VerifierCache()
     same = PatchEquivalence(open_sandbox, lambda of, text: apply, INSTANCE, cache)
     made = candidate("1-weak", patch)
-    return same.left(made), patch_equivalence.misfit(cache, made)
+    return same.files_digest(made), patch_equivalence.is_known_misfit(cache, made)
 
 
 PATCH = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
@@ -358,13 +358,12 @@ def test_lines_of_a_patch_are_read_inside_of_its_hunks_alone():
         " context line\n-removed line\n+  added line\n-short\n"
         "diff --git a/y b/y\n--- a/y\n+++ b/y\n@@ -1 +1 @@\n+second file\n"
     )
-    check = next(
-        kind for kind in vars(handover_notes).values()
-        if isinstance(kind, type) and hasattr(kind, "marks")
-    ).of(patch)  # fmt: skip
-    assert list(check.added.values()) == [["  added line"], ["second file"]]
-    assert check.removed == {"removed line"}
-    assert list(check.marks()) == ["added line", "second file"]
-    assert list(check.marks("second file\n")) == ["added line"]
-    assert handover_notes.clean("added line\nnothing\nremoved line", [check]) == ["nothing"]
-    assert handover_notes.clean("a\n@@ x", []) == ["a"]
+    check = handover_notes.RejectedLines.of(patch)
+    assert list(check.added_by_file.values()) == [["  added line"], ["second file"]]
+    assert check.removed_lines == {"removed line"}
+    assert list(check.searched_lines()) == ["added line", "second file"]
+    assert list(check.searched_lines("second file\n")) == ["added line"]
+    assert handover_notes.without_patch_lines("added line\nnothing\nremoved line", [check]) == [
+        "nothing"
+    ]
+    assert handover_notes.without_patch_lines("a\n@@ x", []) == ["a"]

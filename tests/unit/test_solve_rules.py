@@ -23,9 +23,9 @@ from swe_router.records import (
 from swe_router.solve import imported_outcomes, moves, verifier_cost
 from swe_router.solve.decision_maker import MAX_MOVES
 from swe_router.solve.engine import solve, status_of
-from swe_router.solve.selection import ByPolicy, selector_for
+from swe_router.solve.selection import PolicySelector, selector_for
 from swe_router.solve.stoppable import unless_stopping
-from swe_router.solve.unpaid import unpaid
+from swe_router.solve.unpaid import ended_for_lack_of_money
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
@@ -65,7 +65,7 @@ class Done(Ladder):
 
 def ends_unpaid(history, policy=None, why="enough"):
     decided = RecordedDecision(decision=Stop(why=why), purse=ExactPurse().view())
-    return unpaid(policy or Done(()), FEATURES, history, decided)
+    return ended_for_lack_of_money(policy or Done(()), FEATURES, history, decided)
 
 
 def test_one_attempt_that_had_no_money_to_begin_leaves_an_instance_unpaid():
@@ -94,7 +94,7 @@ def test_a_policy_that_would_try_more_with_money_leaves_an_instance_unpaid():
     tried = RecordedDecision(
         decision=Try(plans=(plan("weak"),), why="x"), purse=ExactPurse().view()
     )
-    assert not unpaid(ladder, FEATURES, (), tried)
+    assert not ended_for_lack_of_money(ladder, FEATURES, (), tried)
 
 
 def test_candidates_that_came_accepted_end_it_and_are_named_by_their_sources():
@@ -109,10 +109,10 @@ def test_candidates_that_came_accepted_end_it_and_are_named_by_their_sources():
     assert nameless.why.endswith(f"accepted: 1-{IMPORTED}")
     mine = outcome("a", verdict("pass"))
     assert imported_outcomes.accepted_import((bad, mine)) is None
-    assert list(imported_outcomes.eligible((one, bad))) == [one]
-    assert list(imported_outcomes.eligible((one, bad, mine))) == [one, bad, mine]
-    assert list(imported_outcomes.eligible((bad,))) == [bad]
-    assert imported_outcomes.made_here((one, mine, bad)) == (mine,)
+    assert list(imported_outcomes.selectable_outcomes((one, bad))) == [one]
+    assert list(imported_outcomes.selectable_outcomes((one, bad, mine))) == [one, bad, mine]
+    assert list(imported_outcomes.selectable_outcomes((bad,))) == [bad]
+    assert imported_outcomes.own_outcomes((one, mine, bad)) == (mine,)
 
 
 @dataclass(frozen=True)
@@ -135,20 +135,22 @@ class Knobbed(Done):
 def test_a_decision_is_passed_on_with_what_the_instance_came_with():
     came = (imported("c", verdict("fail")),)
     go = Try(plans=(plan("weak"), plan("mid")), why="x")
-    passed = imported_outcomes.passed_on(go, Knobbed(), came)
+    passed = imported_outcomes.decision_after_imports(go, Knobbed(), came)
     assert [one.handover for one in passed.plans] == ["notes", "notes"]
-    assert imported_outcomes.passed_on(go, Knobbed(), (outcome("d"),)) is go
-    assert imported_outcomes.passed_on(Stop(why="y"), Knobbed(), came) == Stop(why="y")
-    assert imported_outcomes.passed_on(go, Done(()), came) is go
-    assert imported_outcomes.passed_on(go, Knobbed(knobs=Hands("fresh")), came) is go
-    given_up = imported_outcomes.passed_on(go, Knobbed(knobs=Hands("notes", "no use: ")), came)
+    assert imported_outcomes.decision_after_imports(go, Knobbed(), (outcome("d"),)) is go
+    assert imported_outcomes.decision_after_imports(Stop(why="y"), Knobbed(), came) == Stop(why="y")
+    assert imported_outcomes.decision_after_imports(go, Done(()), came) is go
+    assert imported_outcomes.decision_after_imports(go, Knobbed(knobs=Hands("fresh")), came) is go
+    given_up = imported_outcomes.decision_after_imports(
+        go, Knobbed(knobs=Hands("notes", "no use: ")), came
+    )
     assert given_up == Stop(why="no use: weak")
 
 
 def test_candidates_that_came_are_verified_once_and_progress_says_so():
     told = []
     memory = ListMemory()
-    made = context(memory, came_with=(imported("wrong"),),
+    made = context(memory, imported=(imported("wrong"),),
                    progress=lambda *words: told.append(words))  # fmt: skip
     found = imported_outcomes.verify_imported(made, INSTANCE)
     assert [one.verdicts[0].outcome for one in found] == ["fail"]
@@ -158,7 +160,7 @@ def test_candidates_that_came_are_verified_once_and_progress_says_so():
     assert imported_outcomes.verify_imported(context(), INSTANCE) == ()
     with pytest.raises(moves.Interrupted):
         imported_outcomes.verify_imported(
-            context(came_with=(imported("x"),), stopping=lambda: True), INSTANCE
+            context(imported=(imported("x"),), stopping=lambda: True), INSTANCE
         )
 
 
@@ -171,7 +173,7 @@ def test_a_policy_chooses_among_its_own_and_the_selector_where_it_left_no_patch(
             return 0
 
     selector = selector_for(Chooses(), FEATURES, First())
-    assert isinstance(selector, ByPolicy)
+    assert isinstance(selector, PolicySelector)
     one, two = outcome("a", number=1), outcome("b", number=2)
     assert selector.select((imported("c"), one, two)) == one.candidate
     assert selector.select((imported("c"),)).patch == "c"
@@ -185,7 +187,7 @@ def test_a_policy_chooses_among_its_own_and_the_selector_where_it_left_no_patch(
 def bill(notes, calls=(), **evidence):
     shown = Verdict(candidate="c", verifier="judge", outcome="pass", evidence=evidence)
     made = SimpleNamespace(notes=notes)
-    billed: Any = verifier_cost.billed(shown, "1-weak", made, calls)
+    billed: Any = verifier_cost.with_costs(shown, "1-weak", made, calls)
     return billed.evidence
 
 
@@ -222,7 +224,7 @@ def test_each_paid_answer_is_tallied_with_its_sample():
 
 
 def solved(policy, made):
-    return solve(INSTANCE, FEATURES, policy=policy, context=made, run="r")
+    return solve(INSTANCE, FEATURES, policy=policy, context=made, run_name="r")
 
 
 def test_attempts_count_up_from_the_first_free_number():
@@ -261,7 +263,7 @@ def test_plans_that_change_nothing_any_more_are_left_out():
     solved(Three(), context(whole, selector=Settles(), early_stop=False))
     (outcomes, left_out) = next(value for kind, value in whole.written if kind == "outcomes")
     assert (len(outcomes), left_out) == (3, None)
-    assert moves.settled(First(), (), 3) == ""
+    assert moves.why_settled(First(), (), 3) == ""
 
 
 def test_nothing_is_begun_once_the_run_stops():

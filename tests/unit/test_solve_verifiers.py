@@ -56,7 +56,9 @@ def test_verifiers_are_cut_before_the_first_that_needs_peers_and_before_each_com
     combined, again = Stage("c", "combination"), Stage("d", "combination")
 
     def cut(*stages):
-        return [[name for name, _ in part] for part in verification._stages(named(*stages))]
+        return [
+            [name for name, _ in part] for part in verification._split_at_stages(named(*stages))
+        ]
 
     assert cut(*plain) == [["a", "b"]]
     assert cut(*plain, peers, later) == [["a", "b"], ["p", "q"]]
@@ -71,8 +73,8 @@ def test_neighbours_that_run_tests_work_side_by_side_where_there_are_cores():
              Stage("d", runs_tests=True)]  # fmt: skip
 
     def grouped(cores):
-        setup: Any = SimpleNamespace(cores=cores, verifiers=named(*tests))
-        return [[name for name, _ in part] for part in verification._groups(setup)]
+        setup: Any = SimpleNamespace(max_sandboxes=cores, verifiers=named(*tests))
+        return [[name for name, _ in part] for part in verification._parallel_groups(setup)]
 
     assert grouped(2) == [["a", "b"], ["c"], ["d"]]
     assert grouped(1) == [["a"], ["b"], ["c"], ["d"]]
@@ -81,7 +83,7 @@ def test_neighbours_that_run_tests_work_side_by_side_where_there_are_cores():
 def asked(*stages, patch="right", known=(), **changes):
     made = context(verifiers=named(*stages), **changes)
     case = outcome(patch, *known)
-    found = verification.verdicts(made.verification, INSTANCE, case, ())
+    found = verification.verdicts_on(made.verification, INSTANCE, case, ())
     return [(one.verifier, one.outcome) for one in found], found
 
 
@@ -96,7 +98,7 @@ def test_after_a_fact_that_refuses_only_combinations_are_asked():
     assert shown == [("facts", "fail"), ("opinion", "pass")]
     shown, _ = asked(Stage("later"), known=(verdict("fail", "applies"),))
     assert shown == [("applies", "fail")], "a recorded fact refuses too"
-    assert verification.verdicts(
+    assert verification.verdicts_on(
         context().verification, INSTANCE, outcome("x").model_copy(update={"candidate": None}), ()
     ) == ()  # fmt: skip
 
@@ -126,8 +128,8 @@ def test_a_verdict_on_text_is_known_for_the_next_attempt_with_the_same_patch():
     reader = Stage("reader", reuse="text")
     made = context(verifiers=named(reader))
     first, second = outcome("right", number=1), outcome("right", number=2)
-    one = verification.verdicts(made.verification, INSTANCE, first, ())
-    two = verification.verdicts(made.verification, INSTANCE, second, ())
+    one = verification.verdicts_on(made.verification, INSTANCE, first, ())
+    two = verification.verdicts_on(made.verification, INSTANCE, second, ())
     assert reader.asked == ["1-weak"]
     assert "same_as" not in one[0].evidence
     assert two[0].evidence["same_as"] == "1-weak"
@@ -143,7 +145,7 @@ def test_one_candidate_goes_ahead_alone_and_the_others_share_the_cores():
 
     made = [outcome(patch, number=n) for n, patch in enumerate("abcaa", 1)]
     own = {one.candidate.digest: one.candidate for one in reversed(made)}
-    found = verification._all(look, made, own, 4)
+    found = verification._verify_leading_first(look, made, own, 4)
     assert found == tuple(made)
     by_id = dict(cores)
     assert cores[0] == ("1-weak", 4)
@@ -151,21 +153,24 @@ def test_one_candidate_goes_ahead_alone_and_the_others_share_the_cores():
     assert [name for name, _ in cores[-2:]] == ["4-weak", "5-weak"]
     assert [share for _, share in cores[-2:]] == [4, 4]
     cores.clear()
-    verification._all(look, made[:3], own, 1)
+    verification._verify_leading_first(look, made[:3], own, 1)
     assert [share for _, share in cores] == [1, 1, 1]
 
 
 def test_work_side_by_side_keeps_its_order_and_one_item_needs_no_thread():
     here = threading.current_thread()
-    assert cross_evaluation.side_by_side([1], lambda n: threading.current_thread() is here) == [
+    assert cross_evaluation.map_in_parallel([1], lambda n: threading.current_thread() is here) == [
         True
     ]
-    assert cross_evaluation.side_by_side([], str, 3) == []
-    assert cross_evaluation.side_by_side(
+    assert cross_evaluation.map_in_parallel([], str, 3) == []
+    assert cross_evaluation.map_in_parallel(
         [1, 2], lambda n: threading.current_thread() is here, 1
     ) == [True, True]  # fmt: skip
     meeting = threading.Barrier(2, timeout=20)
-    assert cross_evaluation.side_by_side([1, 2], lambda n: meeting.wait() >= 0, 2) == [True, True]
+    assert cross_evaluation.map_in_parallel([1, 2], lambda n: meeting.wait() >= 0, 2) == [
+        True,
+        True,
+    ]
 
 
 # The matrix of candidates and tests.
@@ -176,11 +181,11 @@ def repo(**tests):
 
 
 def test_results_of_a_pair_that_contradict_each_other_are_unknown():
-    agreed = cross_evaluation._agreed
+    agreed = cross_evaluation._agreed_result
     assert agreed({"passed", "unknown"}) == "passed"
     assert agreed({"passed", "failed"}) == "unknown"
     assert agreed({"unknown"}) == "unknown"
-    assert cross_evaluation._both("a, b", "b, c") == "a, b, c"
+    assert cross_evaluation._joined_makers("a, b", "b, c") == "a, b, c"
 
 
 def test_a_matrix_needs_two_patches():
@@ -217,7 +222,7 @@ def test_nothing_is_compared_without_candidates_or_a_verifier_that_shares_tests(
     two = (outcome("a", number=1), outcome("b", number=2))
     assert compared((), Shares("s")) == () == tuple(told)
     assert compared(two, Stage("s")) == () == tuple(told)
-    assert compared(two, Shares("s"), cross=False) == () == tuple(told)
+    assert compared(two, Shares("s"), cross_evaluate=False) == () == tuple(told)
     assert compared(two, Shares("s")) == ()
     assert told == ["comparing candidates"]
     with pytest.raises(moves.Interrupted):

@@ -75,7 +75,7 @@ def test_a_killed_run_without_its_ledger_is_not_gone_on_with(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", earlier_runs.NAMES)
 def test_a_run_that_is_whole_is_sound(name, tmp_path):
-    consistency.check_run(RunFolder(earlier_runs.unpacked(name, tmp_path)), acts=True)
+    consistency.check_run(RunFolder(earlier_runs.unpacked(name, tmp_path)), will_spend=True)
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -126,7 +126,7 @@ def test_a_ledger_of_another_run_of_the_same_settings_is_refused(name, run, tmp_
     first, *rest = file.read_text("utf-8").splitlines()
     own = json.loads((run / "settings.json").read_text("utf-8"))["seal"]
     file.write_text("\n".join([json.dumps({**json.loads(first), "run": own}), *rest]) + "\n")
-    consistency.check_run(RunFolder(run), acts=True)
+    consistency.check_run(RunFolder(run), will_spend=True)
     dearer = [line.replace('"usd":"0.0', '"usd":"0.1') for line in rest]
     file.write_text("\n".join([json.dumps({**json.loads(first), "run": "9" * 64}), *dearer]) + "\n")
     assert "another run's" in refused(name, run, tmp_path, capsys)

@@ -23,7 +23,7 @@ from swe_router.estimates.stop_loss.rule_fit import (
     fit_stop_loss,
     stop_effect,
 )
-from swe_router.journal.header import Header, is_whole, of_run
+from swe_router.journal.header import Header, header_of_run, is_unchanged
 from swe_router.journal.run_folder import RunFolder
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write_table
 from swe_router.records import Budget
@@ -240,16 +240,16 @@ def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tm
     rules = stop_loss.read_profiles(str(file), ["local", "cloud"])
     known = load("demo")
     header = Header(known, known.digest(), {}, {}, "local", {}, 0.0, stop_loss=rules)
-    run = RunFolder.create(tmp_path / "runs", "one", header.plain(), ())
+    run = RunFolder.create(tmp_path / "runs", "one", header.as_json(), ())
     file.unlink()
-    again = of_run(run)
+    again = header_of_run(run)
     local, cloud = again.ladder()
     assert again.stop_loss == rules
-    assert is_whole(run)
+    assert is_unchanged(run)
     given_up = stop_loss.stop_loss_of_plan(again, local)
     assert given_up(1, Decimal(0)) == ""
     assert given_up(999, Decimal(0)).startswith("stop-loss at ")
     assert stop_loss.stop_loss_of_plan(again, cloud) is None
     text = run.settings_file.read_text()
     run.settings_file.write_text(text.replace(str(rules["local"].points[0].at), "7", 1))
-    assert not is_whole(run), "a point that was moved is seen"
+    assert not is_unchanged(run), "a point that was moved is seen"

@@ -23,7 +23,7 @@ INSTANCE = Instance(id="i", repo="o/n", base_commit="c0", problem="p")
 
 
 def run(results, **changes) -> TestRun:
-    return TestRun(results=results, **{"ended": True, **changes})
+    return TestRun(result_by_test=results, **{"ended": True, **changes})
 
 
 # Batches.
@@ -32,7 +32,7 @@ def run(results, **changes) -> TestRun:
 def batch(*files, seconds=1.0, results=None, owners=None, **changes) -> Batch:
     results = results or {f"{file}::t": "passed" for file in files}
     owners = owners or {test: test.partition("::")[0] for test in results}
-    return Batch(files, run(results, files=owners, seconds=seconds, **changes))
+    return Batch(files, run(results, file_by_test=owners, seconds=seconds, **changes))
 
 
 def test_a_batch_grows_by_four_when_it_was_quick_and_by_two_otherwise():
@@ -60,21 +60,29 @@ def test_a_batch_is_cut_to_the_files_of_the_tests_that_broke():
 def test_first_batches_are_three_files_with_their_own_tests():
     chosen = batches.first_batches([batch("a", "b"), batch("c", "d"), batch("e")])
     assert [one.files for one in chosen] == [("a", "b"), ("c",)]
-    assert list(chosen[1].before.results) == ["c::t"]
+    assert list(chosen[1].base_run.result_by_test) == ["c::t"]
     odd = batch("a", "b", "c", "d", results={"x": "passed"}, owners={"x": "elsewhere"})
     chosen = batches.first_batches([odd, batch("e")])
     assert [one.files for one in chosen] == [("a", "b", "c", "d")]
-    assert list(chosen[0].before.results) == ["x"]
+    assert list(chosen[0].base_run.result_by_test) == ["x"]
     assert batches.first_batches([batch(), batch("a")])[0].files == ("a",)
 
 
 def test_batches_add_up_to_one_run():
-    one = batch("a", seconds=1.5, why={"a::t": "x"})
-    two = batch("b", seconds=2.0, ended=False, timed_out=True, tail="end")
+    one = batch("a", seconds=1.5, failure_messages={"a::t": "x"})
+    two = batch("b", seconds=2.0, ended=False, timed_out=True, output_tail="end")
     whole = batches.merged_run([one, two])
-    assert (whole.ended, whole.timed_out, whole.seconds, whole.tail) == (False, True, 3.5, "end")
-    assert whole.results == {"a::t": "passed", "b::t": "passed"}
-    assert (whole.files, whole.why) == ({"a::t": "a", "b::t": "b"}, {"a::t": "x"})
+    assert (whole.ended, whole.timed_out, whole.seconds, whole.output_tail) == (
+        False,
+        True,
+        3.5,
+        "end",
+    )
+    assert whole.result_by_test == {"a::t": "passed", "b::t": "passed"}
+    assert (whole.file_by_test, whole.failure_messages) == (
+        {"a::t": "a", "b::t": "b"},
+        {"a::t": "x"},
+    )
     assert batches.merged_run([one, batch("c")]).ended
     assert not batches.merged_run([one]).timed_out
 
@@ -136,16 +144,21 @@ def go(plan):
 def test_a_run_says_how_long_it_took_and_whether_it_came_to_its_end():
     box = go(lambda names: ({"TestA": "passed", "TestB": "failed"}, 3.0))
     made = runners.run_tests(box, "go", "", ["a/x_test.go"], 10.0)
-    assert made.results == {"p/TestA": "passed", "p/TestB": "failed"}
-    assert (made.ended, made.timed_out, made.seconds, made.limit) == (True, False, 3.0, 10.0)
-    assert (made.tail, made.tampered) == ("", "")
+    assert made.result_by_test == {"p/TestA": "passed", "p/TestB": "failed"}
+    assert (made.ended, made.timed_out, made.seconds, made.timeout_seconds) == (
+        True,
+        False,
+        3.0,
+        10.0,
+    )
+    assert (made.output_tail, made.tampered) == ("", "")
     assert box.others[-1].startswith("rm -rf /tmp/swe-router-")
     late = runners.run_tests(
         go(lambda names: ({"TestA": "passed"}, 30.0)), "go", "", ["a.go"], 10.0
     )
     assert (late.ended, late.timed_out, late.seconds) == (False, True, 10.0)
     silent = runners.run_tests(go(lambda names: ({}, 1.0)), "go", "", ["a.go"], 10.0)
-    assert (silent.results, silent.tail) == ({}, "o" * 500)
+    assert (silent.result_by_test, silent.output_tail) == ({}, "o" * 500)
     assert runners.shown_command("unittest", ["a b"]) == (
         "PYTHONHASHSEED=0 python REPORTER/recorder.py -m unittest -q 'a b'"
     )
@@ -161,7 +174,7 @@ def test_a_report_that_cannot_be_read_is_none_or_too_long():
             raise self.error
 
     box = Fails(Clock(), lambda names: ({"TestA": "passed"}, 1.0))
-    assert runners.run_tests(box, "go", "", ["a.go"], 10.0).results == {}
+    assert runners.run_tests(box, "go", "", ["a.go"], 10.0).result_by_test == {}
     Fails.error = ValueError()
     with pytest.raises(VerifierError, match="the test report is over 64000000 bytes"):
         runners.run_tests(box, "go", "", ["a.go"], 10.0)
@@ -202,121 +215,128 @@ def in_turn(*plans):
 def test_batches_of_quick_files_grow_and_are_shared_by_the_next_candidate():
     box = go(each(0.5))
     runner = timed(box)
-    made = runner.base(FILES, 0.5, lambda: box)
+    made = runner.run_at_base(FILES, 0.5, lambda: box)
     assert [len(one.files) for one in made] == [1, 4, 7]
     assert [one.files[0] for one in made] == [FILES[0], FILES[1], FILES[5]]
     count = len(box.ran)
-    assert runner.base(FILES, 0.5, lambda: box) == made
+    assert runner.run_at_base(FILES, 0.5, lambda: box) == made
     assert len(box.ran) == count, "nothing is run again"
-    more = runner.base([*FILES, "zz/x_test.go"], 0.5, lambda: box)
+    more = runner.run_at_base([*FILES, "zz/x_test.go"], 0.5, lambda: box)
     assert [one.files for one in more][:3] == [one.files for one in made]
     assert more[-1].files == ("zz/x_test.go",)
-    assert [one.files for one in runner.base(FILES[:1], 0.5, lambda: box)] == [(FILES[0],)]
+    assert [one.files for one in runner.run_at_base(FILES[:1], 0.5, lambda: box)] == [(FILES[0],)]
 
 
 def test_batches_stop_where_the_time_or_the_evidence_is_enough():
     box = go(each(20.0))
-    made = timed(box).base(FILES, 1.0, lambda: box)
+    made = timed(box).run_at_base(FILES, 1.0, lambda: box)
     assert [len(one.files) for one in made] == [1, 2, 1, 1, 1], "sixty seconds of evidence"
     limits = [limit for _, limit in box.ran]
     assert limits == pytest.approx([600.0, 24.0, 9.6, 3.84, 2.0]), "one slow file has not all"
     box = go(each(1.0))
-    assert timed(box, until=1.0).base(FILES, 1.0, lambda: box) == []
+    assert timed(box, until=1.0).run_at_base(FILES, 1.0, lambda: box) == []
     box = go(each(100.0))
-    timed(box, until=100.0).base(FILES, 0.5, lambda: box)
+    timed(box, until=100.0).run_at_base(FILES, 0.5, lambda: box)
     assert box.ran[0][1] == 30.0
 
 
 def trial(box, made, patch="good", until=1000.0, **changes):
     runner = timed(box, until, **changes)
-    return runner, runner.trial(made, patch)
+    return runner, runner.run_with_patch(made, patch)
 
 
 def test_all_batches_run_in_one_process_where_that_is_conclusive():
     box = go(each(0.5))
-    made = timed(box).base(FILES[:5], 0.5, lambda: box)
+    made = timed(box).run_at_base(FILES[:5], 0.5, lambda: box)
     box.plan = each(0.5, d3="failed")
     before = len(box.ran)
     _, found = trial(box, made)
     assert len(box.ran) == before + 1
     assert box.ran[-1][1] == 60.0
-    assert found.broken == ["p/d3"]
-    assert (found.ran, found.seconds, found.applied) == (made, 2.5, True)
+    assert found.broken_tests == ["p/d3"]
+    assert (found.batches_run, found.seconds, found.applied) == (made, 2.5, True)
     box.plan = each(0.5, d3="gone")
     _, found = trial(box, made)
     assert len(box.ran) == before + 1 + 1 + 2, "then one by one"
-    assert found.now["p/d3"] == "gone"
+    assert found.results_after["p/d3"] == "gone"
     assert trial(box, made, "bad")[1].applied is False
     assert trial(box, made[:1], "bad")[1].applied is False
     only = [batch("x", results={"t": "failed"})]
-    assert trial(box, only)[1].now == {}, "nothing passed before"
+    assert trial(box, only)[1].results_after == {}, "nothing passed before"
 
 
 def test_batches_for_which_there_is_no_time_are_left_out():
     box = go(each(1.0))
-    made = timed(box).base(FILES[:9], 0.5, lambda: box)
+    made = timed(box).run_at_base(FILES[:9], 0.5, lambda: box)
     assert [len(one.files) for one in made] == [1, 4, 4]
     box.clock.now = 0.0
     _, found = trial(box, made, until=6.5)
-    assert [len(one.files) for one in found.ran] == [1]
-    assert found.left_out == [*FILES[1:9]]
+    assert [len(one.files) for one in found.batches_run] == [1]
+    assert found.batches_left_out == [*FILES[1:9]]
     box.clock.now = 0.0
     _, found = trial(box, made, until=1.9)
-    assert (found.ran, found.left_out) == ([], FILES[:9])
+    assert (found.batches_run, found.batches_left_out) == ([], FILES[:9])
 
 
 def test_what_broke_must_break_again_in_two_pairs():
     box = go(each(0.5))
-    made = timed(box).base(FILES[:2], 0.5, lambda: box)
+    made = timed(box).run_at_base(FILES[:2], 0.5, lambda: box)
     box.plan = each(0.5, d0="failed")
     runner, found = trial(box, made)
-    assert found.broken == ["p/d0"]
+    assert found.broken_tests == ["p/d0"]
     box.plan = in_turn(each(0.5), each(0.5, d0="failed"))
-    runner.again(found, "good")
-    assert (found.pairs, found.confirmed, found.broken) == (2, True, ["p/d0"])
+    runner.confirm_broken(found, "good")
+    assert (found.confirming_pairs, found.confirmed, found.broken_tests) == (2, True, ["p/d0"])
     assert [name for name, _ in box.ran[-4:]] == ["./d0"] * 4
-    again = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+    again = before_after.BeforeAfterResult(results_after={"p/d0": "failed"}, batches_run=list(made))
     box.plan = each(0.5)
-    runner.again(again, "good")
-    assert (again.broken, again.now["p/d0"], again.confirmed) == ([], "flaky", False)
-    assert again.pairs == 1, "the base's half is shared"
-    once = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made), pairs=1,
-                                          confirmed=True)  # fmt: skip
-    runner.again(once, "good")
-    assert (once.broken, once.confirmed) == ([], True), "it was confirmed before"
-    bad = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
-    runner.again(bad, "bad")
-    assert (bad.pairs, bad.broken) == (0, ["p/d0"])
+    runner.confirm_broken(again, "good")
+    assert (again.broken_tests, again.results_after["p/d0"], again.confirmed) == (
+        [],
+        "flaky",
+        False,
+    )
+    assert again.confirming_pairs == 1, "the base's half is shared"
+    once = before_after.BeforeAfterResult(
+        results_after={"p/d0": "failed"}, batches_run=list(made), confirming_pairs=1, confirmed=True
+    )
+    runner.confirm_broken(once, "good")
+    assert (once.broken_tests, once.confirmed) == ([], True), "it was confirmed before"
+    bad = before_after.BeforeAfterResult(results_after={"p/d0": "failed"}, batches_run=list(made))
+    runner.confirm_broken(bad, "bad")
+    assert (bad.confirming_pairs, bad.broken_tests) == (0, ["p/d0"])
 
 
 def test_three_breaks_that_come_again_need_no_third_run():
     box = go(each(0.5))
-    made = timed(box).base(FILES[:5], 0.5, lambda: box)
+    made = timed(box).run_at_base(FILES[:5], 0.5, lambda: box)
     broke = {"d1": "failed", "d2": "failed", "d3": "failed"}
     box.plan = each(0.5, **broke)
     runner, found = trial(box, made)
     box.plan = in_turn(each(0.5), each(0.5, **broke))
-    runner.again(found, "good")
-    assert (found.pairs, found.confirmed) == (1, True)
+    runner.confirm_broken(found, "good")
+    assert (found.confirming_pairs, found.confirmed) == (1, True)
 
 
 def test_pairs_need_two_and_a_half_times_their_base_and_a_little():
     box = go(each(4.0))
-    made = timed(box).base(FILES[:1], 0.5, lambda: box)
+    made = timed(box).run_at_base(FILES[:1], 0.5, lambda: box)
     box.clock.now = 0.0
     for until, pairs in ((11.9, 0), (12.0, 1)):
         box.plan = each(4.0, d0="failed")
-        found = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+        found = before_after.BeforeAfterResult(
+            results_after={"p/d0": "failed"}, batches_run=list(made)
+        )
         box.clock.now = 0.0
         box.plan = in_turn(each(4.0), each(4.0, d0="failed"))
-        timed(box, until).again(found, "good")
-        assert found.pairs == pairs
+        timed(box, until).confirm_broken(found, "good")
+        assert found.confirming_pairs == pairs
 
 
 def test_files_of_the_patch_are_put_back_and_taken_out_for_a_run():
     box = go(each(0.5))
-    made = timed(box).base(FILES[:1], 0.5, lambda: box)
-    trial(box, made, old=["a b.py"], new=["new.py"])
+    made = timed(box).run_at_base(FILES[:1], 0.5, lambda: box)
+    trial(box, made, paths_to_restore=["a b.py"], paths_to_remove=["new.py"])
     assert [one for one in box.others if not one.startswith("rm -rf /tmp")] == [
         "git checkout -q HEAD -- 'a b.py'", "rm -rf -- new.py"
     ]  # fmt: skip
@@ -325,29 +345,31 @@ def test_files_of_the_patch_are_put_back_and_taken_out_for_a_run():
 def test_the_batch_after_shared_ones_grows_from_the_last_of_them():
     box = go(each(0.1))
     runner = timed(box)
-    assert [len(one.files) for one in runner.base(FILES[:5], 0.5, lambda: box)] == [1, 4]
+    assert [len(one.files) for one in runner.run_at_base(FILES[:5], 0.5, lambda: box)] == [1, 4]
     more = [f"e{n:02}/x_test.go" for n in range(30)]
-    made = runner.base([*FILES[:5], *more], 0.5, lambda: box)
+    made = runner.run_at_base([*FILES[:5], *more], 0.5, lambda: box)
     assert [len(one.files) for one in made] == [1, 4, 16, 14]
-    alone = timed(go(each(0.1))).base(FILES[:1], 0.5, lambda: go(each(0.1)))
+    alone = timed(go(each(0.1))).run_at_base(FILES[:1], 0.5, lambda: go(each(0.1)))
     assert [len(one.files) for one in alone] == [1]
 
 
 def test_the_base_of_a_pair_has_half_of_what_is_left():
     box = go(each(1.0))
-    made = timed(box).base(FILES[:1], 0.5, lambda: box)
+    made = timed(box).run_at_base(FILES[:1], 0.5, lambda: box)
     box.clock.now = 0.0
-    found = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+    found = before_after.BeforeAfterResult(results_after={"p/d0": "failed"}, batches_run=list(made))
     count = len(box.ran)
-    timed(box, 20.0).again(found, "good")
+    timed(box, 20.0).confirm_broken(found, "good")
     assert [limit for _, limit in box.ran[count:][:2]] == [10.0, 19.0]
     box.clock.now = 0.0
     late = timed(box, 20.0)
     late.context.cache.clear()
     box.plan = each(30.0)
-    found = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
-    late.again(found, "good")
-    assert (found.pairs, found.broken) == (0, ["p/d0"]), "a base that was cut is no base"
+    found = before_after.BeforeAfterResult(results_after={"p/d0": "failed"}, batches_run=list(made))
+    late.confirm_broken(found, "good")
+    assert (found.confirming_pairs, found.broken_tests) == (0, ["p/d0"]), (
+        "a base that was cut is no base"
+    )
 
 
 def one_by_one(made, **changes):
@@ -371,30 +393,37 @@ def test_batches_run_in_one_process_only_where_that_leaves_time_and_trust():
 
 
 class Tampers(before_after.BeforeAfterRunner):
-    """Reports what stands in ``old`` as tampering."""
+    """Reports what stands in ``paths_to_restore`` as tampering."""
 
-    def _run(self, sandbox, files, limit):
-        return run({"x": "passed"}, tampered=self.old[0], seconds=1.0)
+    def _run_files(self, sandbox, files, timeout_seconds):
+        return run({"x": "passed"}, tampered=self.paths_to_restore[0], seconds=1.0)
 
 
 def test_a_report_that_was_tampered_with_once_stays_so():
     runner = timed(go(each(0.5)))
     found = before_after.BeforeAfterResult()
     for said in ("", "forged", ""):
-        tampering = Tampers(runner.context, INSTANCE, "go", "", 1000.0, old=(said,))
-        tampering._next(found, go(each(0.5)), batch("a"))
-    assert (found.tampered, found.seconds, len(found.ran)) == ("forged", 3.0, 3)
-    slow, short = batch("a", seconds=4.0), before_after.BeforeAfterResult(ran=[batch("b")])
+        tampering = Tampers(runner.context, INSTANCE, "go", "", 1000.0, paths_to_restore=(said,))
+        tampering._run_next_batch(found, go(each(0.5)), batch("a"))
+    assert (found.tampered, found.seconds, len(found.batches_run)) == ("forged", 3.0, 3)
+    slow, short = batch("a", seconds=4.0), before_after.BeforeAfterResult(batches_run=[batch("b")])
     for until, ran in ((5.9, 1), (6.0, 2)):
-        Tampers(runner.context, INSTANCE, "go", "", until, old=("",))._next(short, go(None), slow)
-        assert len(short.ran) == ran, "half as much again as its base"
+        Tampers(runner.context, INSTANCE, "go", "", until, paths_to_restore=("",))._run_next_batch(
+            short, go(None), slow
+        )
+        assert len(short.batches_run) == ran, "half as much again as its base"
 
 
 def test_a_run_of_which_nothing_is_known_did_not_end():
     nothing = TestRun()
-    assert (nothing.ended, nothing.timed_out, nothing.seconds, nothing.limit) == (
+    assert (nothing.ended, nothing.timed_out, nothing.seconds, nothing.timeout_seconds) == (
         False, False, 0.0, 0.0
     )  # fmt: skip
     assert TestRun.__test__ is False, "a name that pytest would collect"
     fresh = before_after.BeforeAfterResult()
-    assert (fresh.applied, fresh.confirmed, fresh.pairs, fresh.seconds) == (True, False, 0, 0.0)
+    assert (fresh.applied, fresh.confirmed, fresh.confirming_pairs, fresh.seconds) == (
+        True,
+        False,
+        0,
+        0.0,
+    )

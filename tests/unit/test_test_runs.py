@@ -24,7 +24,7 @@ from tests.doubles.project import verdict
 
 
 def run(results, **changes) -> TestRun:
-    return TestRun(results=results, **{"ended": True, **changes})
+    return TestRun(result_by_test=results, **{"ended": True, **changes})
 
 
 # Reports.
@@ -34,16 +34,16 @@ def test_of_two_results_of_one_test_the_worse_counts():
     report = Report()
     for outcome in ("skipped", "passed", "odd", "failed", "passed", "error"):
         report.add("t", outcome, "f.py", f"why {outcome}")
-    assert (report.results, report.files, report.why) == (
+    assert (report.result_by_test, report.file_by_test, report.failure_messages) == (
         {"t": "error"}, {"t": "f.py"}, {"t": "why error"}
     )  # fmt: skip
     again = Report()
     again.add("t", "failed", "f.py", "first")
     again.add("t", "failed", "f.py", "second")
     again.add("u", "failed")
-    assert again.why == {"t": "first"}
-    seen = Report({"/w/a::t": "passed"}, {"/w/a::t": "/w/a"}, {"/w/a::t": "x"}).seen_from("/w")
-    assert (seen.results, seen.files, seen.why) == (
+    assert again.failure_messages == {"t": "first"}
+    seen = Report({"/w/a::t": "passed"}, {"/w/a::t": "/w/a"}, {"/w/a::t": "x"}).relative_to("/w")
+    assert (seen.result_by_test, seen.file_by_test, seen.failure_messages) == (
         {"a::t": "passed"}, {"a::t": "a"}, {"a::t": "x"}
     )  # fmt: skip
 
@@ -56,27 +56,27 @@ def signed(key, **entry):
 def test_lines_that_the_recorder_did_not_sign_or_that_are_gone_are_counted():
     lines = [signed("k", n=0, id="a", outcome="passed", file="f"), signed("k", n=1, end=True)]
     whole = parse_recorded_lines(b"\n".join(lines) + b"\n", "k")
-    assert (whole.results, whole.ended, whole.tampered) == ({"a": "passed"}, True, "")
+    assert (whole.result_by_test, whole.ended, whole.tampering_signs) == ({"a": "passed"}, True, "")
     text = b"\n".join([lines[0], b"forged", b" ", b"[1]", b'{"n": 7}', b"torn"])
     forged = parse_recorded_lines(text, "k")
     assert forged.foreign == 3
-    assert forged.tampered == "3 line(s) of the test report were not written by the recorder"
+    assert forged.tampering_signs == "3 line(s) of the test report were not written by the recorder"
     gone = parse_recorded_lines(signed("k", n=3, id="a", outcome="failed", why="w") + b"\n", "k")
-    assert (gone.missing, gone.ended, gone.why) == (3, False, {"a": "w"})
-    assert gone.tampered == "3 line(s) of the test report are gone"
+    assert (gone.missing, gone.ended, gone.failure_messages) == (3, False, {"a": "w"})
+    assert gone.tampering_signs == "3 line(s) of the test report are gone"
     assert parse_recorded_lines(b"", "k").missing == 0
     open_lines = b'{"id": "a", "outcome": "passed", "file": "f"}\n{"end": 1}\n[]\n'
     open_lines += b'{"id": 2, "outcome": "passed"}\n'
     assert runners.parse_unsigned_lines(open_lines) == ({"a": "passed"}, {"a": "f"}, False)
     assert parse_recorded_lines(open_lines).missing == 0
     after_end = parse_recorded_lines(b'{"end": true}\n{"id": "a", "outcome": "failed"}\n')
-    assert (after_end.ended, after_end.results) == (True, {"a": "failed"})
+    assert (after_end.ended, after_end.result_by_test) == (True, {"a": "failed"})
 
 
 # Two runs compared.
 
 BEFORE = run(
-    {"a": "passed", "b": "passed", "c": "failed"}, seconds=10.0, files={"a": "f", "b": "g"}
+    {"a": "passed", "b": "passed", "c": "failed"}, seconds=10.0, file_by_test={"a": "f", "b": "g"}
 )
 
 
@@ -89,8 +89,8 @@ def test_a_test_that_passed_before_is_what_it_is_after():
     assert after({"a": "skipped", "b": "error"}) == {"a": "gone", "b": "error"}
     assert after({"a": "passed"}) == {"a": "passed", "b": "gone"}
     assert after({}) == {"a": "error", "b": "error"}, "nothing loads any more"
-    assert after({"a": "passed", "g": "error"}, files={"g": "g"})["b"] == "error"
-    assert after({"a": "passed", "h": "error"}, files={"h": "h"})["b"] == "gone"
+    assert after({"a": "passed", "g": "error"}, file_by_test={"g": "g"})["b"] == "error"
+    assert after({"a": "passed", "h": "error"}, file_by_test={"h": "h"})["b"] == "gone"
     assert after({"a": "passed", "x": "error"})["b"] == "error", "of no known file"
     broken_before = run({"b": "passed", "x": "error"})
     same = comparison.compare_runs(broken_before, run({"x": "error", "a": "passed"}))
@@ -101,9 +101,9 @@ def test_a_test_that_passed_before_is_what_it_is_after():
     ("changes", "first"),
     [
         ({"ended": False}, "died"),
-        ({"timed_out": True, "limit": 50.0}, "hung"),
-        ({"timed_out": True, "limit": 49.9}, "unfinished"),
-        ({"timed_out": True, "ended": False, "limit": 50.0}, "hung"),
+        ({"timed_out": True, "timeout_seconds": 50.0}, "hung"),
+        ({"timed_out": True, "timeout_seconds": 49.9}, "unfinished"),
+        ({"timed_out": True, "ended": False, "timeout_seconds": 50.0}, "hung"),
     ],
 )
 def test_a_run_that_stops_has_stopped_in_the_first_test_that_it_did_not_reach(changes, first):
@@ -115,9 +115,9 @@ def test_a_run_that_was_cut_before_says_nothing_of_what_it_does_not_reach():
     cut = run({"a": "passed", "b": "passed"}, ended=False)
     assert comparison.compare_runs(cut, run({}, ended=False)) == {"a": "cut", "b": "cut"}
     short = run({"a": "passed"}, seconds=1.0)
-    late = run({}, timed_out=True, limit=30.0)
+    late = run({}, timed_out=True, timeout_seconds=30.0)
     assert comparison.compare_runs(short, late) == {"a": "hung"}
-    assert comparison.compare_runs(short, run({}, timed_out=True, limit=29.0)) == {
+    assert comparison.compare_runs(short, run({}, timed_out=True, timeout_seconds=29.0)) == {
         "a": "unfinished"
     }
 
@@ -134,7 +134,12 @@ def test_a_break_that_does_not_come_again_is_flaky():
 def test_evidence_counts_all_and_lists_the_broken_first():
     before = run(
         {"a": "passed", "b": "passed", "n": "failed", "m": "error", "o": "passed", "k": "failed"},
-        why={"n": "socket.gaierror", "m": "Network is unreachable", "o": "urlopen error", "k": "x"},
+        failure_messages={
+            "n": "socket.gaierror",
+            "m": "Network is unreachable",
+            "o": "urlopen error",
+            "k": "x",
+        },
     )
     shown = comparison.evidence_of({"a": "passed", "b": "hung", "o": "flaky"}, before)
     assert shown == {
@@ -308,8 +313,12 @@ def test_definitions_that_a_patch_changes_are_named_with_their_owners():
         imports=[SimpleNamespace(name="sub", module="calc"),
                  SimpleNamespace(name="", module="p.add")],
     )  # fmt: skip
-    assert nearby_tests._uses(calls, {"add", "sub"}) == {"add": 3, "sub": 1}
-    assert nearby_tests._uses(calls, set()) == nearby_tests._uses(None, {"add"}) == {}
+    assert nearby_tests._uses_of_names(calls, {"add", "sub"}) == {"add": 3, "sub": 1}
+    assert (
+        nearby_tests._uses_of_names(calls, set())
+        == nearby_tests._uses_of_names(None, {"add"})
+        == {}
+    )
 
 
 def test_closeness_adds_up_graph_names_paths_and_steps():

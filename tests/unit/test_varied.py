@@ -18,7 +18,7 @@ from swe_router.policies.ensembles.best_of import LlmBlender
 from swe_router.policies.ensembles.varied import VariedPolicy, Variety
 from swe_router.policy_abilities import SupportsChoice, deciding_policy, is_sequential, needs_of
 from swe_router.records import BudgetView, Features, Plan, Try
-from swe_router.solve.handover import Handed
+from swe_router.solve.handover import HandedOver
 from swe_router.wiring import ensemble
 from swe_router.wiring.run_wiring import attempt_context_of
 from tests.doubles.engine import INSTANCE, plan
@@ -99,7 +99,7 @@ def test_a_temperature_reaches_only_a_tier_that_takes_one():
     for tier, sent in (("local", 0.9), ("cloud", None)):
         hot = plan(tier).model_copy(update={"temperature": 0.9, "seed": 3, "variant": "minimal"})
         assert attempt_context_of(wished, hot).temperature == sent
-        kept = dialogue_setup(wished, hot, Handed()).context
+        kept = dialogue_setup(wished, hot, HandedOver()).context
         assert (kept.temperature, kept.seed, kept.variant) == (sent, 3, "minimal")
     assert attempt_context_of(wished, plan("local")).temperature == 0.5
 
@@ -107,7 +107,7 @@ def test_a_temperature_reaches_only_a_tier_that_takes_one():
 def test_the_settings_make_it_and_say_what_has_no_effect():
     said: list[str] = []
     plain = demo()
-    assert ensemble.varied(Cascade(LADDER), plain, LADDER) == Cascade(LADDER)
+    assert ensemble.with_variation(Cascade(LADDER), plain, LADDER) == Cascade(LADDER)
     ensemble.check_ensemble(plain, said.append)
     assert said == []
     ensemble.check_ensemble(demo(**{"ensemble.temperatures": "[0.5]"}), said.append)

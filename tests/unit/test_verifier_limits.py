@@ -16,7 +16,7 @@ from swe_router.verifiers.reproduction.invoked import Folder, invoked_runs
 from swe_router.verifiers.reproduction.reproduction import ReproductionVerifier
 from swe_router.verifiers.reproduction.single_run import TestTrial as Trial
 from swe_router.verifiers.reproduction.single_run import TrialResult
-from swe_router.verifiers.syntax import MAX_FILES, SyntaxVerifier
+from swe_router.verifiers.syntax import MAX_CHECKED_FILES, SyntaxVerifier
 from tests.doubles.project import INSTANCE, Project, outcome
 
 ISSUE = IssueNames.of("Calling `price` raises LookupError.")
@@ -61,19 +61,22 @@ def test_a_patch_that_takes_tests_away_fails_before_any_test_is_run(project):
 
 
 def test_changed_files_beyond_the_limit_are_counted(tmp_path):
-    files = {f"pkg/f{number}.py": "A = 1\n" for number in range(MAX_FILES + 2)}
+    files = {f"pkg/f{number}.py": "A = 1\n" for number in range(MAX_CHECKED_FILES + 2)}
     project = Project(tmp_path, files)
     patch = project.patch(dict.fromkeys(files, "A = 2\n"))
     verdict = SyntaxVerifier(VerifySettings()).verify(
         outcome(patch), (), INSTANCE, project.context()
     )
     assert verdict.evidence["not_looked_at"] == 2
-    assert len(verdict.evidence["files"]) == MAX_FILES
+    assert len(verdict.evidence["files"]) == MAX_CHECKED_FILES
 
 
 def test_a_test_whose_report_was_meddled_with_is_no_evidence():
     found = usability.judge_base_run(replace(BASE, tampered=True), ISSUE)
-    assert (found.usable, found.why) == (False, "its report was written to by someone else")
+    assert (found.usable, found.why_unusable) == (
+        False,
+        "its report was written to by someone else",
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,8 +87,8 @@ def test_a_test_whose_report_was_meddled_with_is_no_evidence():
         (Trial({"test_price": replace(PASSED, outcome="skipped")}, ended=True), "unknown"),
         (Trial({"test_price": PASSED}, ended=True, tampered=True), "unknown"),
         (Trial({"load": replace(LOAD, outcome="error")}, ended=True), "failed"),
-        (Trial({}, timed_out=True, limit=600.0), "failed"),
-        (Trial({}, timed_out=True, limit=1.0), "unknown"),
+        (Trial({}, timed_out=True, timeout_seconds=600.0), "failed"),
+        (Trial({}, timed_out=True, timeout_seconds=1.0), "unknown"),
         (Trial({}, ended=True), "unknown"),
         (Trial({}, ended=False), "failed"),
     ],
@@ -121,10 +124,10 @@ CALM = Trial({"script": SCRIPT}, ended=True, output="it is 3")
     ("base", "fixed", "why"),
     [
         (replace(BASE, meddles=True), None, "it changes files of the repository"),
-        (replace(BASE, seen={"t": PASSED}), None, "it passes at the base"),
+        (replace(BASE, test_results={"t": PASSED}), None, "it passes at the base"),
         (BASE, BASE, "it does not pass after its own author's patch either"),
         (
-            replace(PRINTS, seen={"script": replace(SCRIPT, touched=False)}),
+            replace(PRINTS, test_results={"script": replace(SCRIPT, touched=False)}),
             CALM,
             "it called nothing of the project",
         ),
@@ -132,7 +135,7 @@ CALM = Trial({"script": SCRIPT}, ended=True, output="it is 3")
         (PRINTS, replace(CALM, ended=False), "it does not end well after its own author's patch"),
         (replace(PRINTS, output="4"), replace(CALM, output="4"), "it prints the same at the base"),
         (replace(PRINTS, output="works: 4"), CALM, "it says at the base that all is as it should"),
-        (replace(PRINTS, output="4", cut=True), CALM, "it prints more than is kept"),
+        (replace(PRINTS, output="4", output_is_cut=True), CALM, "it prints more than is kept"),
     ],
 )
 def test_a_script_that_shows_no_difference_is_no_evidence(base, fixed, why):
@@ -142,7 +145,7 @@ def test_a_script_that_shows_no_difference_is_no_evidence(base, fixed, why):
 
 def test_a_script_is_read_by_its_words_of_failure_or_by_its_whole_output():
     words = test_oracles.read_script(PRINTS, None, ISSUE)
-    assert (words.oracle, words.marks) == ("marks", {"wrong": (1, 0)})
+    assert (words.oracle, words.failure_marks) == ("marks", {"wrong": (1, 0)})
     assert test_oracles.read_script(PRINTS, CALM, ISSUE).oracle == "marks"
     whole = test_oracles.read_script(replace(PRINTS, output="4"), CALM, ISSUE)
     assert whole.oracle == "output"
@@ -155,9 +158,9 @@ def test_a_script_is_read_by_its_words_of_failure_or_by_its_whole_output():
     [
         (CALM, "well", "passed"),
         (PRINTS, "well", "failed"),
-        (replace(CALM, seen={"script": replace(FAILED, id="script")}), "badly", "failed"),
+        (replace(CALM, test_results={"script": replace(FAILED, id="script")}), "badly", "failed"),
         (
-            replace(CALM, seen={"script": replace(FAILED, kind="gaierror")}),
+            replace(CALM, test_results={"script": replace(FAILED, kind="gaierror")}),
             "",
             "unknown",
         ),
@@ -194,7 +197,7 @@ def test_how_a_script_ended_after_a_patch_decides_what_it_says(trial, ended, res
 )
 def test_a_command_line_names_the_file_that_it_runs(line, runs):
     found = invoked_runs(line.split(), "", Folder("/testbed", "/testbed"))
-    assert [(one.path, one.way) for one in found] == runs
+    assert [(one.path, one.run_by) for one in found] == runs
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from swe_router.seams import VerificationContext
 from swe_router.selectors.vote_counts import has_no_hard_fail
 from swe_router.settings import VerifySettings
 from swe_router.solve.cross_evaluation import matrix_of
-from swe_router.solve.verification import VerificationSetup, together
+from swe_router.solve.verification import VerificationSetup, verify_together
 from swe_router.verifier_abilities import EvidenceRecord, VerifierTraits, traits_of
 from swe_router.verifier_cache import CacheKey, RunKey, VerifierCache
 from swe_router.verifiers.acceptance import AcceptanceVerifier
@@ -62,9 +62,9 @@ def verified(*verifiers, patches=(DIFF,), cores=1):
         apply=lambda sandbox, text: Result(exit_code=0, output=""),
     )
     named = [(name_of(type(one)), one) for one in verifiers]
-    setup = VerificationSetup(context=shared, verifiers=named, cores=cores)
+    setup = VerificationSetup(context=shared, verifiers=named, max_sandboxes=cores)
     candidates = [outcome(patch, number=number) for number, patch in enumerate(patches, 1)]
-    return together(setup, INSTANCE, candidates)
+    return verify_together(setup, INSTANCE, candidates)
 
 
 def test_a_verifier_that_says_nothing_of_itself_runs_and_goes_by_the_name_that_the_run_has():

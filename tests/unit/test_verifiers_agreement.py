@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swe_router.records import Outcome, Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.agreement import AgreementVerifier, score_of
+from swe_router.verifiers.agreement import AgreementVerifier, agreement_score
 from swe_router.verifiers.evidence_records import AgreementEvidence
 from swe_router.verifiers.patches import similarity
 from tests.doubles.project import INSTANCE, outcome, verdict
@@ -59,7 +59,7 @@ def test_tests_and_scratch_are_no_part_of_a_change() -> None:
     assert similarity.is_same_change(
         similarity.normalised_change(source), similarity.normalised_change(more)
     )
-    assert similarity.normalised_change(diff("# a word\n", "")).empty
+    assert similarity.normalised_change(diff("# a word\n", "")).is_empty
     assert not similarity.is_same_change(
         similarity.normalised_change("no diff"), similarity.normalised_change("no diff")
     )
@@ -89,7 +89,7 @@ def test_likeness_is_symmetric_and_bounded(a: Any, b: Any, c: Any, d: Any) -> No
     )
     assert similarity.similarity(one, other) == similarity.similarity(other, one)
     assert 0 <= similarity.similarity(one, other) <= 1
-    assert similarity.similarity(one, one) == (0 if one.empty else 1)
+    assert similarity.similarity(one, one) == (0 if one.is_empty else 1)
     if similarity.is_same_change(one, other):
         assert similarity.similarity(one, other) == 1
 
@@ -195,7 +195,7 @@ def test_a_further_pass_or_twin_never_lowers_agreement(
 ) -> None:
 
     def score(facts: Mapping[str, Any]) -> float:
-        return score_of(AgreementEvidence.model_validate(facts))
+        return agreement_score(AgreementEvidence.model_validate(facts))
 
     facts = {
         "peers": [{"alike": a, "same_model": same} for a, same in peers],

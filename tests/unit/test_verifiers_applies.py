@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from swe_router import patch_files, plugins
 from swe_router.records import Candidate, Verdict
 from swe_router.settings import Settings, VerifySettings
-from swe_router.verifiers.applies import AppliesVerifier, text_facts, verdict_of
+from swe_router.verifiers.applies import AppliesVerifier, applies_verdict, patch_text_facts
 from swe_router.verifiers.patches import changed_files, path_kinds
-from swe_router.verifiers.testing.runners import RECORDER
+from swe_router.verifiers.testing.runners import RECORDER_FILE
 from tests.doubles.project import INSTANCE, Project, outcome
 
 TESTS = "def test_a():\n    assert True\n\n\ndef test_b():\n    assert True\n"
@@ -101,18 +101,18 @@ def test_what_holds_no_data_or_reaches_into_git_is_no_source() -> None:
     bare = (
         "diff --git a/a.bin b/a.bin\nindex 1..2 100644\nBinary files a/a.bin and b/a.bin differ\n"
     )
-    assert text_facts(bare, path_kinds.is_test)["source"] == []
+    assert patch_text_facts(bare, path_kinds.is_test)["source"] == []
     hook = (
         "diff --git a/.git/hooks/post-checkout b/.git/hooks/post-checkout\nnew file mode 100755\n"
         "--- /dev/null\n+++ b/.git/hooks/post-checkout\n@@ -0,0 +1 @@\n+true\n"
     )
-    facts = text_facts(hook, path_kinds.is_test)
+    facts = patch_text_facts(hook, path_kinds.is_test)
     assert (facts["source"], facts["debris"]) == ([], [".git/hooks/post-checkout"])
 
 
 def test_a_patch_that_fits_only_loosely_is_not_called_clean(project: Project) -> None:
-    facts = text_facts(project.patch({"pkg/a.py": "A = 2\n"}), path_kinds.is_test)
-    verdict = verdict_of(None, {**facts, "applied": True, "fitted_by": "patch --fuzz=5"})
+    facts = patch_text_facts(project.patch({"pkg/a.py": "A = 2\n"}), path_kinds.is_test)
+    verdict = applies_verdict(None, {**facts, "applied": True, "fitted_by": "patch --fuzz=5"})
     assert verdict.outcome == "pass"
     assert verdict.evidence["why"].startswith("applies only by patch --fuzz=5")
 
@@ -155,7 +155,7 @@ def test_kinds_of_paths(path: str, kind: str) -> None:
 
 @given(st.text(max_size=300))
 def test_no_text_makes_it_stumble(text: str) -> None:
-    text_facts(text, path_kinds.is_test)
+    patch_text_facts(text, path_kinds.is_test)
     Candidate(attempt_id="a", patch=text, digest="d")
 
 
@@ -166,7 +166,7 @@ def test_the_settings_know_the_shipped_names() -> None:
 
 
 def test_the_package_ships_what_runs_inside() -> None:
-    assert RECORDER.is_file()
+    assert RECORDER_FILE.is_file()
 
 
 BINARY = (
@@ -182,15 +182,15 @@ def dos(patch: str) -> str:
 
 @pytest.mark.parametrize("form", [str, dos])
 def test_binary_files_with_their_data_count_and_without_it_nothing_comes_of_them(form):
-    held = text_facts(form(BINARY.format("pkg/data.bin", *NEW)), path_kinds.is_test)
+    held = patch_text_facts(form(BINARY.format("pkg/data.bin", *NEW)), path_kinds.is_test)
     assert (held["source"], held["debris"], held["readable"]) == (["pkg/data.bin"], [], True)
-    litter = text_facts(form(BINARY.format("pkg/a.pyc", *NEW)), path_kinds.is_test)
+    litter = patch_text_facts(form(BINARY.format("pkg/a.pyc", *NEW)), path_kinds.is_test)
     assert (litter["source"], litter["debris"]) == ([], ["pkg/a.pyc"])
     bare = (
         BINARY.format("d.bin", *NEW).partition("GIT binary")[0]
         + "Binary files /dev/null and b/d.bin differ\n"
     )
-    assert text_facts(form(bare), path_kinds.is_test)["files"] == 0
+    assert patch_text_facts(form(bare), path_kinds.is_test)["files"] == 0
 
 
 @pytest.mark.parametrize("form", [str, dos])
@@ -203,12 +203,13 @@ def test_a_copy_takes_nothing_away_and_is_a_new_file(form):
         for to in ("tests/test_b.py", "pkg/b.py", "pkg/b.py.orig")
     }
     gone = {
-        key: text_facts(text, path_kinds.is_test)["deleted_tests"] for key, text in texts.items()
+        key: patch_text_facts(text, path_kinds.is_test)["deleted_tests"]
+        for key, text in texts.items()
     }
     assert [found for (word, _), found in gone.items() if word == "copy"] == [[], [], []]
     assert gone["rename", "pkg/b.py"], "a rename to what no runner looks for does"
     assert gone["rename", "tests/test_b.py"] == ["tests/test_a.py::test_a"]
-    assert text_facts(texts["copy", "pkg/b.py.orig"], path_kinds.is_test)["debris"] == [
+    assert patch_text_facts(texts["copy", "pkg/b.py.orig"], path_kinds.is_test)["debris"] == [
         "pkg/b.py.orig"
     ]
 
@@ -218,7 +219,7 @@ def test_a_file_that_a_dos_patch_deletes_is_deleted():
         "diff --git a/tests/test_a.py b/tests/test_a.py\ndeleted file mode 100644\n"
         "--- a/tests/test_a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
     )
-    assert text_facts(patch, path_kinds.is_test)["deleted_tests"] == ["tests/test_a.py"]
+    assert patch_text_facts(patch, path_kinds.is_test)["deleted_tests"] == ["tests/test_a.py"]
 
 
 @pytest.mark.parametrize("head", ["@@ -1,4 +1,4 @@", "@@ -1,9 +1,3 @@ def f():", "@@ -1 +1,7 @@"])

@@ -13,7 +13,7 @@ from swe_router.errors import LedgerRefused, Overloaded
 from swe_router.records import Completion, Message, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.judge import JudgeVerifier, messages, ratings
+from swe_router.verifiers.judge import JudgeVerifier, judge_messages, parse_ratings
 from tests.doubles.agent import PlayedModel
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, diff
@@ -71,11 +71,11 @@ def test_the_judge_sees_issue_diff_and_facts_and_no_opinion() -> None:
         verdict("pass", "repo-tests", why="9 of 9 still pass"),
         verdict("unknown", "behaviour", why="less often right"),
     )
-    text = messages(outcome(diff("x = 2\n"), *said), INSTANCE)[0].content
+    text = judge_messages(outcome(diff("x = 2\n"), *said), INSTANCE)[0].content
     assert "repo-tests: pass; 9 of 9 still pass" in text
     assert "+x = 2" in text
     assert "less often right" not in text
-    assert "Nothing was run" in messages(outcome(diff("x = 2\n")), INSTANCE)[0].content
+    assert "Nothing was run" in judge_messages(outcome(diff("x = 2\n")), INSTANCE)[0].content
 
 
 def test_the_same_question_is_paid_for_once() -> None:
@@ -110,16 +110,16 @@ def test_ratings_that_are_not_in_the_answer_are_named() -> None:
 def test_only_numbers_on_their_scale_are_ratings(
     change: dict[str, Any], then: float | None
 ) -> None:
-    found = ratings("text {not json} " + json.dumps(GOOD | change))
+    found = parse_ratings("text {not json} " + json.dumps(GOOD | change))
     assert (found and found["probability"]) == then
 
 
 def test_the_last_whole_object_counts() -> None:
     early, late = json.dumps(GOOD | {"probability": 0.1}), json.dumps(GOOD)
-    found = ratings(f'```json\n{early}\n```\nOn reflection:\n{late}\n{{"why": "trailing"}}')
+    found = parse_ratings(f'```json\n{early}\n```\nOn reflection:\n{late}\n{{"why": "trailing"}}')
     assert found is not None
     assert found["probability"] == 0.7
-    assert ratings("") is None
+    assert parse_ratings("") is None
 
 
 @given(
@@ -129,5 +129,5 @@ def test_the_last_whole_object_counts() -> None:
     ).map(json.dumps)
 )
 def test_any_answer_is_read_without_a_fault(text: str) -> None:
-    found = ratings(text)
+    found = parse_ratings(text)
     assert found is None or 0 <= found["probability"] <= 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.verifiers.testing import languages, result_parsers
-from swe_router.verifiers.testing.results import WORST
+from swe_router.verifiers.testing.results import RESULT_SEVERITY
 from swe_router.verifiers.testing.runners import RUNNERS, choose_runner, shown_command
 
 GO = "\n".join(
@@ -204,14 +204,16 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
 def test_results_are_read_and_what_a_test_prints_is_not(
     read: Any, text: str, results: dict[str, str]
 ) -> None:
-    assert read(text.encode()).seen_from("/testbed").results == results
+    assert read(text.encode()).relative_to("/testbed").result_by_test == results
 
 
 def test_a_test_is_traced_to_its_file() -> None:
-    found = result_parsers.parse_junit(PHPUNIT.encode()).seen_from("/testbed")
-    assert found.files == {"SumTest::testAdds": "tests/SumTest.php"}
+    found = result_parsers.parse_junit(PHPUNIT.encode()).relative_to("/testbed")
+    assert found.file_by_test == {"SumTest::testAdds": "tests/SumTest.php"}
     assert set(
-        result_parsers.parse_jest(json.dumps(JEST).encode()).seen_from("/testbed").files.values()
+        result_parsers.parse_jest(json.dumps(JEST).encode())
+        .relative_to("/testbed")
+        .file_by_test.values()
     ) == {
         "src/a.test.js",
         "b.test.js",
@@ -220,10 +222,12 @@ def test_a_test_is_traced_to_its_file() -> None:
 
 def test_entities_are_not_expanded() -> None:
     bomb = b'<?xml version="1.0"?><!DOCTYPE t [<!ENTITY a "aaaa">]><t><testcase name="&a;"/></t>'
-    assert result_parsers.parse_junit(bomb).results == {}
+    assert result_parsers.parse_junit(bomb).result_by_test == {}
 
 
-READERS = sorted({row.read for row in languages.RUNNER_TABLE}, key=lambda read: read.__name__)
+READERS = sorted(
+    {row.parse_report for row in languages.RUNNER_TABLE}, key=lambda read: read.__name__
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
@@ -251,7 +255,7 @@ JSON = st.recursive(
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_report_however_broken_raises_or_gives_an_unknown_word(data: bytes) -> None:
     for read in READERS:
-        assert set(read(data).results.values()) <= set(WORST)
+        assert set(read(data).result_by_test.values()) <= set(RESULT_SEVERITY)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +298,7 @@ def test_a_hint_counts_only_where_the_repository_does_not_tell() -> None:
     ],
 )
 def test_a_runner_is_pointed_at_the_files(runner: str, files: list[str], part: str) -> None:
-    assert all(RUNNERS[runner].runs(path) for path in files)
+    assert all(RUNNERS[runner].is_test_file(path) for path in files)
     assert part in shown_command(runner, files)
 
 
@@ -310,11 +314,11 @@ def test_a_runner_is_pointed_at_the_files(runner: str, files: list[str], part: s
     ],
 )
 def test_what_is_no_test_is_not_run_as_one(runner: str, path: str) -> None:
-    assert not RUNNERS[runner].runs(path)
+    assert not RUNNERS[runner].is_test_file(path)
 
 
 def test_every_row_says_whether_it_was_run_or_only_read() -> None:
-    assert {row.seen for row in languages.RUNNER_TABLE} == {"run", "parsed"}
+    assert {row.parser_checked_on for row in languages.RUNNER_TABLE} == {"run", "parsed"}
     assert len({row.name for row in languages.RUNNER_TABLE}) == len(languages.RUNNER_TABLE)
     for row in languages.RUNNER_TABLE:
-        assert "REPORT" in row.command(["tests/x_test.go"])
+        assert "REPORT" in row.make_command(["tests/x_test.go"])

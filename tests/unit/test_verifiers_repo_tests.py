@@ -17,7 +17,7 @@ from swe_router.verifiers.evidence_records import RepoTestsEvidence
 from swe_router.verifiers.testing import runners
 from swe_router.verifiers.testing.batches import Batch, timeout_seconds
 from swe_router.verifiers.testing.comparison import (
-    BROKEN,
+    BROKEN_RESULTS,
     compare_runs,
     evidence_of,
     outcome_of,
@@ -72,34 +72,39 @@ r.import_error(os.path.abspath("sympy/b.py"), None)
 """
 
 
-RAN = TestRun(results={"a": "passed", "b": "passed", "c": "failed"}, ended=True, seconds=10)
+RAN = TestRun(result_by_test={"a": "passed", "b": "passed", "c": "failed"}, ended=True, seconds=10)
 
 
 def test_what_becomes_of_a_test() -> None:
     def came(after: TestRun) -> list[str]:
         return list(compare_runs(RAN, after).values())
 
-    assert came(TestRun(results={"a": "passed", "b": "skipped"}, ended=True)) == ["passed", "gone"]
-    assert came(TestRun(results={"a": "passed"}, ended=False)) == ["passed", "died"]
-    slow = TestRun(results={"a": "passed"}, timed_out=True, limit=49)
+    assert came(TestRun(result_by_test={"a": "passed", "b": "skipped"}, ended=True)) == [
+        "passed",
+        "gone",
+    ]
+    assert came(TestRun(result_by_test={"a": "passed"}, ended=False)) == ["passed", "died"]
+    slow = TestRun(result_by_test={"a": "passed"}, timed_out=True, timeout_seconds=49)
     assert came(slow) == ["passed", "unfinished"]
-    stuck = TestRun(results={"a": "passed"}, timed_out=True, limit=51)
+    stuck = TestRun(result_by_test={"a": "passed"}, timed_out=True, timeout_seconds=51)
     assert came(stuck) == ["passed", "hung"]
     assert came(TestRun(ended=True)) == ["error", "error"]
-    broken = TestRun(results={"x": "error"}, files={"x": ""}, ended=True)
+    broken = TestRun(result_by_test={"x": "error"}, file_by_test={"x": ""}, ended=True)
     assert came(broken) == ["error", "error"]
 
 
 def test_a_run_breaks_off_in_one_test_and_the_others_were_only_not_reached() -> None:
-    before = TestRun(results=dict.fromkeys("abcd", "passed"), ended=True, seconds=10)
+    before = TestRun(result_by_test=dict.fromkeys("abcd", "passed"), ended=True, seconds=10)
     ran = {"a": "passed"}
-    died = compare_runs(before, TestRun(results=ran))
+    died = compare_runs(before, TestRun(result_by_test=ran))
     assert list(died.values()) == ["passed", "died", "unfinished", "unfinished"]
-    hung = compare_runs(before, TestRun(results=ran, timed_out=True, limit=51))
+    hung = compare_runs(before, TestRun(result_by_test=ran, timed_out=True, timeout_seconds=51))
     assert list(hung.values()) == ["passed", "hung", "unfinished", "unfinished"]
 
 
-@pytest.mark.parametrize("after", [TestRun(limit=999, timed_out=True), TestRun(tail="killed")])
+@pytest.mark.parametrize(
+    "after", [TestRun(timeout_seconds=999, timed_out=True), TestRun(output_tail="killed")]
+)
 def test_a_run_that_was_cut_short_before_as_well_blames_no_patch(after: TestRun) -> None:
     before = replace(RAN, ended=False, timed_out=True)
     now = compare_runs(before, after)
@@ -120,15 +125,15 @@ def test_a_test_run_is_given_the_time_that_its_start_state_took_and_more() -> No
     assert given(100, ended=True) == 600, "five times is hung, and a fifth over"
     assert given(1, ended=True) == 60
     limit = given(100, ended=True)
-    slow = TestRun(results={"a": "passed"}, timed_out=True, limit=limit)
+    slow = TestRun(result_by_test={"a": "passed"}, timed_out=True, timeout_seconds=limit)
     assert compare_runs(replace(RAN, seconds=100), slow)["b"] == "hung"
 
 
 def test_a_flaky_test_is_not_held_against_the_patch() -> None:
     now = {"a": "failed", "b": "failed"}
-    second = TestRun(results={"a": "failed", "b": "passed"}, ended=True)
+    second = TestRun(result_by_test={"a": "failed", "b": "passed"}, ended=True)
     assert with_flaky_tests(now, RAN, second) == {"a": "failed", "b": "flaky"}
-    base_fails_too = TestRun(results={"a": "failed", "b": "passed"}, ended=True)
+    base_fails_too = TestRun(result_by_test={"a": "failed", "b": "passed"}, ended=True)
     assert with_flaky_tests(now, base_fails_too, second) == {"a": "flaky", "b": "flaky"}
 
 
@@ -140,7 +145,9 @@ def test_flipped_evidence_is_found_out() -> None:
 
 
 def test_every_broken_test_is_listed_however_many_there_are() -> None:
-    now = {f"t{n}": BROKEN[n % 4] for n in range(500)} | {f"p{n}": "passed" for n in range(500)}
+    now = {f"t{n}": BROKEN_RESULTS[n % 4] for n in range(500)} | {
+        f"p{n}": "passed" for n in range(500)
+    }
     evidence = evidence_of(now, RAN)
     assert len(evidence["tests"]) == 500
     assert outcome_of(RepoTestsEvidence.model_validate(evidence)) == "fail"
@@ -165,8 +172,10 @@ def test_the_runner_follows_the_repository() -> None:
     assert choose_runner({"says-pytest"}) == ""
     assert "runtests.py" in shown_command("django", ["tests/admin/test_x.py"])
     assert shown_command("django", ["tests/admin/test_x.py"]).endswith(" admin.test_x")
-    assert not RUNNERS["django"].runs("django/test/test_x.py")
-    assert not RUNNERS["django"].runs("tests/gis_tests/test_x.py"), "it would abort the whole run"
+    assert not RUNNERS["django"].is_test_file("django/test/test_x.py")
+    assert not RUNNERS["django"].is_test_file("tests/gis_tests/test_x.py"), (
+        "it would abort the whole run"
+    )
 
 
 def changed(path: str, *lines: int) -> PatchSummary:
@@ -252,15 +261,15 @@ def test_sympys_own_reporter_is_listened_to(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = listened(tmp_path, ["bin/test", "-C"])
-    unloaded = [test for test in found.results if test.startswith("load:")]
-    assert [found.results.pop(test) for test in unloaded] == ["error"]
-    assert found.results == {
+    unloaded = [test for test in found.result_by_test if test.startswith("load:")]
+    assert [found.result_by_test.pop(test) for test in unloaded] == ["error"]
+    assert found.result_by_test == {
         "sympy/a.py::good": "passed",
         "sympy/a.py::bad": "failed",
         "sympy/b.py": "error",
     }
-    assert found.files["sympy/a.py::good"] == "sympy/a.py"
-    assert found.why["sympy/a.py::bad"] == "ValueError: "
+    assert found.file_by_test["sympy/a.py::good"] == "sympy/a.py"
+    assert found.failure_messages["sympy/a.py::bad"] == "ValueError: "
     assert found.ended
 
 
@@ -277,7 +286,7 @@ def test_sympy_from_1_13_on_is_run_by_the_recorder_s_own_pytest(tmp_path: Path) 
         facts, python = detect_runners(sandbox, 60)
         runner = choose_runner(facts)
         found = run_tests(sandbox, runner, python, ["sympy/a/tests/test_a.py"], 60)
-    assert found.results == {
+    assert found.result_by_test == {
         "sympy/a/tests/test_a.py::test_good": "passed",
         "sympy/a/tests/test_a.py::test_bad": "failed",
     }
@@ -302,7 +311,7 @@ def test_a_run_is_over_when_its_output_is(tmp_path) -> None:
     (programs / "sleep").chmod(0o755)
     folder = tmp_path / "run"
     folder.mkdir()
-    script = runners._QUIET.format(folder=folder, tail=100, command="echo said")
+    script = runners._QUIET_COMMAND.format(folder=folder, tail=100, command="echo said")
     path = f"{programs}:/usr/bin:/bin"
     done = subprocess.run(
         ["sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, check=True

@@ -10,7 +10,7 @@ from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.evidence_records import SyntaxEvidence
 from swe_router.verifiers.in_sandbox import import_probe
-from swe_router.verifiers.syntax import SyntaxVerifier, outcome_of
+from swe_router.verifiers.syntax import SyntaxVerifier, syntax_outcome
 from tests.doubles.project import INSTANCE, Project, outcome
 
 FILES = {
@@ -137,9 +137,9 @@ def test_what_a_module_prints_in_its_import_is_no_report(project: Project) -> No
 def test_the_outcome_follows_from_the_words_alone() -> None:
     def outcome(files: dict[str, str], imports: dict[str, dict[str, str]] | None = None) -> str:
         facts = {"files": {"a": files}, "imports": imports or {}}
-        return outcome_of(SyntaxEvidence.model_validate(facts))
+        return syntax_outcome(SyntaxEvidence.model_validate(facts))
 
-    assert outcome_of(SyntaxEvidence()) == "unknown"
+    assert syntax_outcome(SyntaxEvidence()) == "unknown"
     assert outcome({"base": "error", "after": "error"}) == "unknown"
     assert outcome({"base": "ok", "after": "error"}) == "fail"
     slow = {"a": {"base": "ok", "after": "slow"}}

@@ -11,7 +11,7 @@ from swe_router import recorded_verdicts
 from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
 from swe_router.seams import VerificationContext
-from swe_router.solve.verification import VerificationSetup, together, verdicts
+from swe_router.solve.verification import VerificationSetup, verdicts_on, verify_together
 from swe_router.verifier_cache import RunKey, VerifierCache
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome
@@ -59,7 +59,7 @@ def checks(*verifiers, **changes) -> VerificationSetup:
 def test_agreement_is_asked_when_every_peer_has_been_looked_at():
     tests, agreement = Looks("repo-tests"), Looks("agreement")
     three = [outcome(DIFF, number=1), outcome(OTHER, number=2)]
-    together(checks(tests, agreement), INSTANCE, three, [outcome("", number=3)])
+    verify_together(checks(tests, agreement), INSTANCE, three, [outcome("", number=3)])
     assert all(verdicts == () for _, _, others in tests.seen for _, verdicts in others)
     assert agreement.seen == [
         ("1-weak", ("repo-tests",), [("2-weak", ("repo-tests",)), ("3-weak", ())]),
@@ -71,7 +71,9 @@ def test_the_order_of_the_candidates_changes_no_verdict():
     three = [outcome(DIFF, number=1), outcome(OTHER, number=2), outcome(SAME, number=3)]
     told = []
     for order in permutations(three):
-        made = together(checks(Looks("repo-tests", ""), Looks("agreement", "")), INSTANCE, order)
+        made = verify_together(
+            checks(Looks("repo-tests", ""), Looks("agreement", "")), INSTANCE, order
+        )
         told.append({
             one.attempt.id: [(v.verifier, v.outcome, v.candidate) for v in one.verdicts]
             for one in made
@@ -82,7 +84,7 @@ def test_the_order_of_the_candidates_changes_no_verdict():
 
 def test_patches_of_the_same_effect_are_run_once_and_say_so():
     tests, behaviour = Looks("repo-tests"), Looks("behaviour")
-    made = together(
+    made = verify_together(
         checks(tests, behaviour), INSTANCE, [outcome(DIFF, number=1), outcome(SAME, number=2)]
     )
     assert [name for name, _, _ in tests.seen] == ["1-weak"]
@@ -96,7 +98,9 @@ def test_patches_of_the_same_effect_are_run_once_and_say_so():
 
 def test_a_sandbox_that_broke_is_unknown_with_the_reason_and_is_not_shared():
     tests = Looks("repo-tests", breaks=True)
-    made = together(checks(tests), INSTANCE, [outcome(DIFF, number=1), outcome(DIFF, number=2)])
+    made = verify_together(
+        checks(tests), INSTANCE, [outcome(DIFF, number=1), outcome(DIFF, number=2)]
+    )
     assert [one.verdicts[0].outcome for one in made] == ["unknown", "unknown"]
     assert "Lost: container killed" in made[0].verdicts[0].evidence["broke"]
     assert [name for name, _, _ in tests.seen] == ["1-weak"] * 2 + ["2-weak"] * 2, (
@@ -106,7 +110,7 @@ def test_a_sandbox_that_broke_is_unknown_with_the_reason_and_is_not_shared():
 
 def test_a_candidate_that_does_not_apply_is_weighed_and_nothing_is_run():
     applies, tests, weighs = Looks("applies", "fail"), Looks("repo-tests"), Looks("acceptance", "")
-    (made,) = together(checks(applies, tests, weighs), INSTANCE, [outcome(OTHER)])
+    (made,) = verify_together(checks(applies, tests, weighs), INSTANCE, [outcome(OTHER)])
     assert [one.verifier for one in made.verdicts] == ["applies", "acceptance"]
     assert tests.seen == []
 
@@ -129,7 +133,7 @@ def test_a_patch_with_wrong_context_is_not_passed_by_one_of_the_same_edits_nor_f
         ):
             tests = Applies(names[-1])
             parts = [*([Applies("applies")] if len(names) == 2 else []), tests]
-            made = together(checks(*parts, apply=apply), INSTANCE, order)
+            made = verify_together(checks(*parts, apply=apply), INSTANCE, order)
             said = {one.attempt.id: one.verdicts[-1].outcome for one in made}
             assert said == {"1-weak": "pass", "2-weak": "fail", "3-weak": "pass"}
             if len(names) == 2:
@@ -138,7 +142,7 @@ def test_a_patch_with_wrong_context_is_not_passed_by_one_of_the_same_edits_nor_f
 
 def test_an_attempt_without_a_candidate_has_no_verdict():
     bare = outcome().model_copy(update={"candidate": None})
-    made = together(checks(Looks("repo-tests")), INSTANCE, [bare])
+    made = verify_together(checks(Looks("repo-tests")), INSTANCE, [bare])
     assert made == (bare,)
 
 
@@ -160,7 +164,7 @@ def test_after_the_first_candidates_are_looked_at_side_by_side():
     tests = Meets("repo-tests", Barrier(2))
     three = [outcome(DIFF.replace("+b", f"+{n}"), number=n) for n in (1, 2, 3)]
     twin = outcome(SAME.replace("+b", "+1"), number=4)
-    made = together(checks(tests, cores=2), INSTANCE, [*three, twin])
+    made = verify_together(checks(tests, max_sandboxes=2), INSTANCE, [*three, twin])
     assert [one.attempt.id for one in made] == ["1-weak", "2-weak", "3-weak", "4-weak"]
     assert len(tests.seen) == 3
     assert tests.seen[0][0] == "1-weak"
@@ -176,8 +180,8 @@ def test_verifiers_that_run_tests_work_side_by_side_and_are_told_in_their_order(
             return super().verify(outcome, peers, instance, context)
 
     tests, shown, after = Meets("repo-tests"), Meets("reproduction"), Looks("behaviour")
-    given = checks(Looks("applies"), tests, shown, after, cores=2)
-    said = verdicts(given, INSTANCE, outcome(DIFF), ())
+    given = checks(Looks("applies"), tests, shown, after, max_sandboxes=2)
+    said = verdicts_on(given, INSTANCE, outcome(DIFF), ())
     names = ["applies", "repo-tests", "reproduction", "behaviour"]
     assert [one.verifier for one in said] == names
     assert tests.seen[0][1] == shown.seen[0][1] == ("applies",)
@@ -188,8 +192,8 @@ def test_a_later_attempt_of_the_same_effect_is_not_run_again():
     """As the engine asks, one candidate after the other: shown otherwise, the same change."""
     looks, shared = Looks("repo-tests"), VerifierCache()
     made = checks(looks, cache=shared)
-    verdicts(made, INSTANCE, outcome(DIFF), ())
-    (again,) = verdicts(made, INSTANCE, outcome(SAME, number=2), ())
+    verdicts_on(made, INSTANCE, outcome(DIFF), ())
+    (again,) = verdicts_on(made, INSTANCE, outcome(SAME, number=2), ())
     assert len(looks.seen) == 1
     assert (again.candidate, again.seconds) == (outcome(SAME).candidate.digest, 0.0)
     assert again.evidence["same_as"] == "1-weak"
@@ -214,6 +218,6 @@ def test_a_test_is_not_run_again_on_a_patch_of_the_same_effect():
     runs = Runs()
     made = checks(runs)
     for number, patch in enumerate((DIFF, SAME, OTHER), 1):
-        verdicts(made, INSTANCE, outcome(patch, number=number), ())
+        verdicts_on(made, INSTANCE, outcome(patch, number=number), ())
     assert runs.ran == ["1-weak", "3-weak"]
     assert len(runs.seen) == 3, "it is asked all the same: what counts as own may differ"

@@ -34,10 +34,10 @@ INSTANCE = Instance(id="i-1", repo="o/n", base_commit="c" * 40, problem="p")
 def test_a_place_that_is_no_folder_or_too_small_is_named_before_a_run(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"file is a file: give a folder with --out"):
-        connectivity.check_disk(tmp_path / "file" / "runs", need=0)
+        connectivity.check_disk(tmp_path / "file" / "runs", min_gb=0)
     with pytest.raises(UsageError, match=r"GB free at .*: 1e\+09 GB are needed"):
-        connectivity.check_disk(tmp_path / "runs", need=1e9)
-    assert str(tmp_path) in connectivity.check_disk(tmp_path / "runs", need=0)
+        connectivity.check_disk(tmp_path / "runs", min_gb=1e9)
+    assert str(tmp_path) in connectivity.check_disk(tmp_path / "runs", min_gb=0)
 
 
 def test_more_open_files_than_are_allowed_are_refused_with_the_command():
@@ -60,7 +60,7 @@ def test_an_unreadable_history_is_told_and_the_issue_routed_without_it(tmp_path,
     said = []
     cache = repositories.repo_cache("", said.append)
     instance = INSTANCE.model_copy(update={"repo": "demo/nothing"})
-    assert repositories.past_of(cache, instance, said.append) == ()
+    assert repositories.past_commits_of(cache, instance, said.append) == ()
     assert repositories.graph_of(cache, instance, said.append) is None
     assert any("routed without its repository's history" in line for line in said)
     assert any("routed by its text alone" in line for line in said)
@@ -69,8 +69,8 @@ def test_an_unreadable_history_is_told_and_the_issue_routed_without_it(tmp_path,
 def test_a_knob_that_a_selector_has_not_is_named():
     wrong = settings.load("demo", sets=["selector=random", "ensemble.knobs.speed=3"])
     with pytest.raises(UsageError, match="selector 'random': there is no knob 'speed'"):
-        ensemble.selector(wrong)
-    assert ensemble.selector(settings.load("demo", sets=["selector=random"])) is not None
+        ensemble.build_selector(wrong)
+    assert ensemble.build_selector(settings.load("demo", sets=["selector=random"])) is not None
 
 
 def test_a_tier_that_is_not_there_is_named_with_the_nearest_one():
@@ -93,9 +93,9 @@ def test_a_tier_without_its_key_or_price_has_a_gap_and_others_have_none(monkeypa
 
 def test_a_stop_file_that_nobody_wrote_is_no_giving_up(tmp_path):
     run = RunFolder(tmp_path)
-    assert not service_breaker.given_up(run)
-    run.stop_file.write_text(service_breaker.GIVEN_UP)
-    assert service_breaker.given_up(run)
+    assert not service_breaker.has_given_up(run)
+    run.stop_file.write_text(service_breaker.GIVEN_UP_STOP_REASON)
+    assert service_breaker.has_given_up(run)
 
 
 TABLE = OutcomeTable(
@@ -154,7 +154,7 @@ def test_a_policy_that_learns_needs_an_issue_with_a_run_of_each_system(tmp_path)
 @pytest.mark.parametrize("text", ["{", "[1]", '{"instance_id": "i"}', '{"outcomes": [1]}'])
 def test_imported_candidates_that_are_damaged_are_named(text, tmp_path):
     assert load_case(tmp_path) is None
-    (tmp_path / imported_candidates.NAME).write_text(text)
+    (tmp_path / imported_candidates.CASE_FILE).write_text(text)
     with pytest.raises(UsageError, match="is damaged"):
         load_case(tmp_path)
 

@@ -19,7 +19,7 @@ from swe_router.estimates.acceptance import calibration, fit, selective_threshol
 from swe_router.estimates.acceptance.calibration import Calibration
 from swe_router.estimates.acceptance.fit import VerdictRow
 from swe_router.integrity.locate import find_run
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.jsonl import write_whole
@@ -77,7 +77,9 @@ def calibrate(request: CalibrateRequest) -> CommandResult:
         write_whole(request.output_file, made.dump())
     except OSError as error:
         raise UsageError(f"cannot write {request.output_file}: {error.strerror or error}") from None
-    recordings = any(of_run(find_run(name, request.runs_in)).recordings for name in request.runs)
+    recordings = any(
+        header_of_run(find_run(name, request.runs_in)).recordings for name in request.runs
+    )
     facts = {**_calibration_facts(made, rows, request, left), "recordings": recordings}
     return CommandResult(facts=facts, view=acceptance_view(facts))
 

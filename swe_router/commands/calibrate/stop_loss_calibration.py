@@ -13,7 +13,7 @@ from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.estimates.stop_loss.rule import StopLoss
 from swe_router.lazy_imports import deferred_module
-from swe_router.outcomes.tables.issue_data import repository
+from swe_router.outcomes.tables.issue_data import repository_of
 from swe_router.reports.calibration_tables import stop_loss_view
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def calibrate_stop_loss(
     table = forms.read_table(outcome_table)
     tiers = {}
     for tier, word in _system_per_tier(tier_system_pairs).items():
-        system = table.named(word)
+        system = table.system_named(word)
         tiers[tier] = rule_fit.fit_stop_loss(
             system, _past_attempts(table, system), usd_per_resolved
         )
@@ -70,7 +70,7 @@ def _system_per_tier(tier_system_pairs: Sequence[str]) -> Mapping[str, str]:
 def _past_attempts(table: tables.OutcomeTable, system: str) -> list[rule_fit.PastAttempt]:
     """Its runs whose steps and cost are known."""
     return [
-        rule_fit.PastAttempt(row.steps, row.usd, row.resolved, repository(row.instance_id))
+        rule_fit.PastAttempt(row.steps, row.usd, row.resolved, repository_of(row.instance_id))
         for row in table.rows
         if row.system == system and row.steps is not None and row.usd is not None
     ]

@@ -16,7 +16,7 @@ from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
 from swe_router.integrity.locate import find_run
-from swe_router.journal.header import Header, of_run
+from swe_router.journal.header import Header, header_of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Grade, RunRecord
@@ -24,7 +24,7 @@ from swe_router.reports import statement_text as words
 from swe_router.reports.view_parts import text_view
 from swe_router.safe_files import path_within
 from swe_router.terminal import escaped_controls
-from swe_router.wiring.preflight import asked_tiers
+from swe_router.wiring.preflight import verifier_tiers
 
 RETRIED_STOPS = frozenset({"infra", "interrupted"})
 """Statuses of records that a resume would try again."""
@@ -49,7 +49,7 @@ def export_run(
             " finish it with `swe-router resume`, or say --partial"
         )
     try:
-        written = EXPORT_FORMATS[export_format](run, of_run(run), out)
+        written = EXPORT_FORMATS[export_format](run, header_of_run(run), out)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
     facts = {"run": run.name, "format": export_format, "unfinished": left, "written": written}
@@ -149,7 +149,7 @@ def _metadata_yaml(
     """Strings as JSON, which is YAML; what the run does not know is left for its maker."""
     used = {o.arm.model for record in records.values() for o in record.outcomes}
     if any(record.whole_usd > record.usd for record in records.values()):
-        used |= set(asked_tiers(header.settings))
+        used |= set(verifier_tiers(header.settings))
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
     models += [f"{source} (made elsewhere)" for source in facts["imported"]]
     attempts = words.attempts_tag(facts)

@@ -10,7 +10,7 @@ from typing import Any
 from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
 from swe_router.grading.hidden import search_hidden_tests
-from swe_router.journal.header import Header, is_whole
+from swe_router.journal.header import Header, is_unchanged
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import IMPORTED, Attempt, Instance, Outcome, RunRecord
 from swe_router.settings import Settings
@@ -34,7 +34,7 @@ def statement_of_run(run: RunFolder, header: Header) -> dict[str, Any]:
         "selector": settings.selector,
         "code": header.code,
         "digest": header.digest,
-        "settings_intact": is_whole(run),
+        "settings_intact": is_unchanged(run),
         "recordings": header.recordings,
         "models": {name: tier.model for name, tier in settings.tiers.items()},
         "instances": len(run.instances()),

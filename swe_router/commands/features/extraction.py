@@ -24,7 +24,7 @@ from swe_router.features.feature_store import FeatureStore
 from swe_router.instances import splits
 from swe_router.records import Features, Instance
 from swe_router.reports.view_parts import text_view
-from swe_router.wiring.repositories import graph_of, past_of, repo_cache
+from swe_router.wiring.repositories import graph_of, past_commits_of, repo_cache
 
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ class _FeatureMaker:
         if graph is None:
             self.origin_counts["text_only"] += 1
             return extract_features(instance, None), "text only"
-        past = past_of(self.repository_cache, instance, self.say)
+        past = past_commits_of(self.repository_cache, instance, self.say)
         self.origin_counts["made"] += 1
         self.origin_counts["without_history"] += not past
         found = extract_features(instance, graph, past, scored=False)

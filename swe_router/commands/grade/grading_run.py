@@ -15,7 +15,7 @@ from swe_router.errors import UsageError, WouldNotStart
 from swe_router.grading import graders
 from swe_router.grading import predictions as files
 from swe_router.grading.grade import grade_patches, grade_predictions, predicted
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Grade, Instance
@@ -56,7 +56,7 @@ def grade_run(
     (``grade_all_candidates`` overrides them), and stored apart. Only missing grades are made: a
     patch that has one is not graded again, and an interrupted grading simply continues.
     """
-    header = of_run(run)
+    header = header_of_run(run)
     settings = header.settings
     records = run.records()
     todo = [p for p in run_predictions(run) if p.instance_id in records]
@@ -177,7 +177,7 @@ def _show_grader_note(grader: Grader, say: Say) -> None:
 
 def gold_outcomes_of_run(run: RunFolder, instances: Sequence[str]) -> Mapping[str, str] | None:
     """``gold_outcomes_of_file`` for the split of a run."""
-    settings = of_run(run).settings
+    settings = header_of_run(run).settings
     folder = run.path / "grading"
     return graders.gold_outcomes_here(
         settings.split, settings.dataset, instances, folder=folder, gold_folder=_machine_folder()

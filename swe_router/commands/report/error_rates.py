@@ -18,7 +18,7 @@ from swe_router.errors import UsageError
 from swe_router.integrity import consistency, trust
 from swe_router.integrity.locate import find_run
 from swe_router.journal import run_inputs
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.lazy_imports import deferred_module
 from swe_router.outcomes.simulation.verifier_model import MeasuredVerifier, VerifierModel
@@ -73,7 +73,7 @@ def error_rates_of_runs(
     runs: Sequence[RunFolder], verdict_files: Sequence[Path] = (), label_files: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """The accounting of several runs, pooled; a run and its copy count once."""
-    headers = [of_run(run) for run in runs]
+    headers = [header_of_run(run) for run in runs]
     rows = dict.fromkeys(
         row
         for run, header in zip(runs, headers, strict=True)
@@ -121,7 +121,7 @@ def measured_verifier(
     ``preferred_verifier`` is taken as the tier where the run has it. Raises ``UsageError`` for a
     tier that is not there, and where no right or no wrong patch was judged.
     """
-    rows = [row for row in judged_verdicts(run, of_run(run)) if row.verifier == ACCEPTANCE]
+    rows = [row for row in judged_verdicts(run, header_of_run(run)) if row.verifier == ACCEPTANCE]
     tiers = list(dict.fromkeys(row.tier for row in rows))
     if tier and tier not in tiers:
         raise UsageError(

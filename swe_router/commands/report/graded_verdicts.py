@@ -14,7 +14,7 @@ from swe_router.estimates.acceptance import calibration, fit
 from swe_router.grading.predictions import Prediction
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
-from swe_router.outcomes.importers.run_folders import verdict
+from swe_router.outcomes.importers.run_folders import verdict_word
 from swe_router.outcomes.tables import labels
 from swe_router.records import ACCEPTANCE, IMPORTED, JudgedVerdict, Outcome, RunRecord, Verdict
 from swe_router.verifiers.signals.authors import maker_of_source
@@ -64,7 +64,7 @@ def _combined_verdict_if_missing(outcome: Outcome) -> list[Verdict]:
         Verdict(
             candidate=outcome.candidate.digest,
             verifier=ACCEPTANCE,
-            outcome=verdict(outcome) or "unknown",
+            outcome=verdict_word(outcome) or "unknown",
         )
     ]
 

@@ -9,7 +9,7 @@ from swe_router.commands import output_files
 from swe_router.commands.report.graded_verdicts import judged_verdicts
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import JudgedVerdict
 from swe_router.reports.view_parts import text_view
@@ -19,7 +19,7 @@ VERDICT_COLUMNS = tuple(JudgedVerdict.model_fields)
 
 def export_verdicts(run: RunFolder, path: Path) -> CommandResult:
     """Write ``path`` (.csv or .jsonl). Raises ``UsageError`` when it cannot be."""
-    rows = judged_verdicts(run, of_run(run))
+    rows = judged_verdicts(run, header_of_run(run))
     if path.suffix not in (".csv", ".jsonl"):
         raise UsageError(f"--verdicts {path}: verdicts are a .csv or a .jsonl")
     plain = [row.model_dump(mode="json") for row in rows]

@@ -103,7 +103,9 @@ def imported_cases(run: RunFolder) -> dict[str, CandidateCase]:
 def has_unverified(run: RunFolder, instance: Instance) -> bool:
     """Whether the instance has imported candidates that are still to be verified."""
     folder = run.attempt_folder(instance.id)
-    return (folder / imported_candidates.NAME).exists() and InstanceLog(folder).imported() is None
+    return (folder / imported_candidates.CASE_FILE).exists() and InstanceLog(
+        folder
+    ).verified_imports() is None
 
 
 def require_same_candidates(run: RunFolder, header: Header) -> None:

@@ -18,7 +18,7 @@ from swe_router.records import Instance
 from swe_router.reports.view_parts import text_view
 from swe_router.settings import Settings
 from swe_router.wiring import acceptance_thresholds, connectivity, preflight
-from swe_router.wiring.connectivity import ConnectivityCheck, checked
+from swe_router.wiring.connectivity import ConnectivityCheck, run_check
 
 if TYPE_CHECKING:
     from swe_router.commands.run import forecast, run_estimate
@@ -84,7 +84,7 @@ def _preparation_facts(
         "sandbox": header.sandbox,
         "attempt_usd": {str(one.arm): float(one.budget.dollars) for one in header.ladder()},
         "usd_at_most": float(forecast.max_run_usd(header, len(instances), came)),
-        "skipped": dict(header.skipped),
+        "skipped": dict(header.skipped_tiers),
     }
     lines = [f"{name}: {_fact_text(value)}" for name, value in known.items() if value != {}]
     rows = acceptance_thresholds.threshold_rows(settings)
@@ -108,21 +108,21 @@ def environment_checks(
 ) -> list[ConnectivityCheck]:
     """Every check of what this run needs of its environment; one that fails stops no other."""
     names = list(dict.fromkeys([
-        *preflight.policy_tiers(settings, settings.ladder), *preflight.asked_tiers(settings),
+        *preflight.policy_tiers(settings, settings.ladder), *preflight.verifier_tiers(settings),
     ]))  # fmt: skip
-    poor = preflight.unpayable(settings, settings.ladder)
+    poor = preflight.unpayable_tiers(settings, settings.ladder)
     docker = sandbox_kind == "docker"
-    need = connectivity.IMAGES_GB if docker else connectivity.RUN_GB
+    need = connectivity.MIN_IMAGES_GB if docker else connectivity.MIN_RUN_GB
     checks = [
-        *connectivity.check_tiers(settings, names, knocking=calls_tiers),
+        *connectivity.check_tiers(settings, names, with_test_call=calls_tiers),
         *(ConnectivityCheck(f"money for {name}", "warning", why) for name, why in poor.items()),
-        checked("disk", partial(connectivity.check_disk, runs_folder, need=need)),
-        checked("cache", connectivity.check_caches),
-        checked("network", partial(connectivity.check_proxies, os.environ)),
+        run_check("disk", partial(connectivity.check_disk, runs_folder, min_gb=need)),
+        run_check("cache", connectivity.check_caches),
+        run_check("network", partial(connectivity.check_proxies, os.environ)),
         *connectivity.check_repositories(settings, instances, sandbox_kind),
     ]
     if docker:
-        checks.append(checked("images", partial(connectivity.check_images, settings, instances)))
+        checks.append(run_check("images", partial(connectivity.check_images, settings, instances)))
     return checks
 
 

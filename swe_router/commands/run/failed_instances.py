@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swe_router.errors import UsageError
-from swe_router.journal.header import of_run
+from swe_router.journal.header import header_of_run
 from swe_router.journal.run_folder import RunFolder
 
 
@@ -59,4 +59,4 @@ def failed_instances(run_or_file: str, runs_folder: Path) -> FailedInstances:
         + (f", {without} without an outcome are left out" if without else "")
         + "; the answer key chose them, so what this run resolves is no score of the split"
     )
-    return FailedInstances(of_run(run).settings.split, found, note)
+    return FailedInstances(header_of_run(run).settings.split, found, note)

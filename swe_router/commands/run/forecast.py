@@ -30,7 +30,7 @@ from swe_router.records import IMPORTED, Instance, Outcome, Plan
 from swe_router.stats.rates import measure_rate
 from swe_router.verifiers.signals import authors
 from swe_router.wiring import training_data
-from swe_router.wiring.preflight import ONE_TIER, asked_tiers
+from swe_router.wiring.preflight import SINGLE_TIER_POLICIES, verifier_tiers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,7 @@ class _AcceptanceRates:
     def __init__(self, header: Header) -> None:
         settings = header.settings
         _, asked = training_data.split_knobs(settings.policy.knobs)
-        self.channel = verifier_model.parse(asked.verifier)
+        self.channel = verifier_model.parse_verifier_model(asked.verifier)
         self._verify = settings.verify
         weighed = recorded_verdicts.any_trait(settings.verify.names, lambda one: one.combines)
         self._fitted = (
@@ -253,7 +253,7 @@ def _low_run_cost(past_runs: Training, tier: str) -> float:
 
 def _max_verifier_usd(header: Header) -> Decimal:
     """The most that the verifiers' own model calls on one candidate may cost, USD."""
-    return header.settings.verify.usd if asked_tiers(header.settings) else Decimal(0)
+    return header.settings.verify.usd if verifier_tiers(header.settings) else Decimal(0)
 
 
 def max_run_usd(header: Header, instances: int, candidates: int = 0) -> Decimal:
@@ -278,7 +278,7 @@ def possible_plans(header: Header) -> tuple[list[Plan], int]:
         own = {"candidates": settings.candidates, **own}
     knobs = knobs_for(name, plugins.load_plugin("policies", name), own)
     many = int(getattr(knobs, "k" if name == "best-of-k" else "candidates"))
-    if name in ONE_TIER:
+    if name in SINGLE_TIER_POLICIES:
         tier = getattr(knobs, "tier", "")
         plans = [plan for plan in plans if tier in (str(plan.arm), plan.arm.model)] or plans[:1]
     return plans, many

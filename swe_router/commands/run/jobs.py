@@ -19,7 +19,7 @@ from swe_router.records import Budget, Instance, RouteDecision, RunRecord, Try
 from swe_router.reports.live_view import LiveView
 from swe_router.reports.sentences import counted_noun
 from swe_router.seams import Policy
-from swe_router.solve.imported_outcomes import lesson
+from swe_router.solve.imported_outcomes import without_imports
 from swe_router.wiring.ledger_budget import LedgerBudget
 from swe_router.wiring.run_wiring import RunWiring
 
@@ -29,7 +29,7 @@ def learned_policy(wiring: RunWiring) -> Policy:
     batch = [wiring.features(one, None) for one in wiring.run.instances()]
     policy = wiring.policy().prepare(batch, Budget(dollars=wiring.ledger.view().budget))
     for record in unfinished.records_to_learn(wiring.run):
-        policy = policy.update(lesson(record))
+        policy = policy.update(without_imports(record))
     return policy
 
 
@@ -117,9 +117,9 @@ class JobQueue:
         if not isinstance(result, ImportsRejected):
             self._finished.add(job.instance.id)
         if isinstance(result, RunRecord):
-            self._wiring.log_of(job.instance).tidy()
+            self._wiring.log_of(job.instance).remove_used_receipts()
             self._wiring.run.add_record(result)
-            self._policy = self._policy.update(lesson(result))
+            self._policy = self._policy.update(without_imports(result))
             self._remaining_count -= 1
             self._held_in_a_row = 0
             self.show_spending()  # first: the line that reports this instance shows the money too

@@ -24,7 +24,7 @@ from swe_router.commands.signals import end_process, graceful_stop, interruptibl
 from swe_router.errors import UsageError
 from swe_router.integrity import consistency, own_runs, trust, unfinished
 from swe_router.journal import imported_candidates, run_inputs
-from swe_router.journal.header import Header, instances_digest, of_run, run_name
+from swe_router.journal.header import Header, header_of_run, instances_digest, run_name
 from swe_router.journal.run_folder import RunFolder, text_digest
 from swe_router.jsonl import append_value
 from swe_router.reports import exit_status, run_text, sentences, verifier_errors_text
@@ -68,7 +68,7 @@ def create_run(settings: Settings, runs_folder: Path, say: Say) -> RunFolder:
         made_with={key: text_digest(text) for key, text in kept.items()},
         instances=instances_digest(start.instances),
     )
-    run = RunFolder.create(runs_folder, name, header.plain(), start.instances, kept.values())
+    run = RunFolder.create(runs_folder, name, header.as_json(), start.instances, kept.values())
     own_runs.remember(run)
     for instance_id, case in start.cases.items():
         imported_candidates.store_case(run.attempt_folder(instance_id), case)
@@ -90,8 +90,8 @@ def find_to_resume(
     Raises ``UsageError`` as ``consistency.check_run`` and ``trust.may_act`` do.
     """
     run = RunFolder.find(run_name, runs_folder)
-    header = consistency.check_run(run, acts=True)
-    trust.may_act(
+    header = consistency.check_run(run, will_spend=True)
+    trust.require_trusted(
         run, header, trusted=is_trusted, requested=requested, sandboxes_only=sandboxes_only
     )
     return run
@@ -105,13 +105,15 @@ def require_same_settings(
     Waiting times of the breaker may differ: the items of ``sets`` (``a.b=value``) that set them
     are returned.
     """
-    header = of_run(run)
+    header = header_of_run(run)
     if settings.source:
         settings = candidate_import.read_run_inputs(settings, lambda line: None).settings
     if header.settings.verify.bars:
         settings = acceptance_thresholds.with_thresholds(settings)
     requested = settings.budget
-    if requested == unfinished.cap_of(run):  # it was raised to that: the rest must be the same
+    if requested == unfinished.cap_in_force(
+        run
+    ):  # it was raised to that: the rest must be the same
         settings = settings.model_copy(update={"budget": header.settings.budget})
     # Not by the digest: that of an older run lacks the fields that were added since.
     old, new = (
@@ -151,9 +153,9 @@ def drive_run(
     ``screen``: where progress is shown; None is stderr. Exit codes are those of
     ``reports.exit_status``.
     """
-    header, notifier, screen = of_run(run), Notifier(notify_hook, say), screen or Screen()
-    unfinished.same_budget(run, header)
-    waits = service_breaker.ask_patience(run, header.settings, sets, say)
+    header, notifier, screen = header_of_run(run), Notifier(notify_hook, say), screen or Screen()
+    unfinished.require_same_budget(run, header)
+    waits = service_breaker.store_patience(run, header.settings, sets, say)
     if budget is not None:
         unfinished.raise_cap(RunWiring(run, header, say).ledger, run, budget, say)
     if (waits or budget is not None) and is_locked(run.lock_file):
@@ -167,7 +169,7 @@ def drive_run(
     candidate_import.require_same_candidates(run, header)
     wiring = RunWiring(run, header, say)
     number = header.settings.workers if workers is None else workers
-    preflight.allow_open_files(preflight.FILES_PER_WORKER * max(1, number))
+    preflight.allow_open_files(preflight.OPEN_FILES_PER_WORKER * max(1, number))
     with (
         notifier.notifying_faults(run.name),
         interruptible(),
@@ -181,7 +183,7 @@ def drive_run(
         ends = _work_and_grade(wiring, number, retry, notifier, screen)
         # The cap may have been raised meanwhile, or a tier that was given up came back.
         while not (ends.stopped or run.stopping()) and (
-            unfinished.newly_paid(run) or (ends.held and not wiring.breaker.given_up())
+            unfinished.has_newly_payable(run) or (ends.held and not wiring.breaker.given_up())
         ):
             ends = _work_and_grade(wiring, number, "none", notifier, screen)
         known = run_facts.read_run_facts(run)
@@ -229,7 +231,7 @@ def _work_and_grade(
 
 def _change_live_run(run: RunFolder) -> CommandResult:
     """The new cap or waiting times of a run that another process drives."""
-    cap = unfinished.cap_of(run) or Decimal(0)
+    cap = unfinished.cap_in_force(run) or Decimal(0)
     facts = {"run": run.name, "budget": float(cap), "driven": True}
     message = f"{run.name} is being driven: its driver goes by that from now on (cap ${cap})"
     return CommandResult(facts, text_view(message))
@@ -237,11 +239,11 @@ def _change_live_run(run: RunFolder) -> CommandResult:
 
 def _is_finished(run: RunFolder, header: Header, retry: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
-    if unfinished.owed_instances(run, retry) or not run.predictions_file.exists():
+    if unfinished.pending_instances(run, retry) or not run.predictions_file.exists():
         return False
     if not header.settings.grade.enabled:
         return True
-    if unfinished.ungraded(run):
+    if unfinished.has_ungraded(run):
         return False
     return not (header.settings.grade.candidates and pending_grades.has_ungraded_candidate(run))
 
@@ -251,9 +253,9 @@ def _work_on_owed(
 ) -> _RoundEnd:
     """Work on the instances that are owed."""
     run = wiring.run
-    todo = unfinished.owed_instances(run, retry)
+    todo = unfinished.pending_instances(run, retry)
     total = len(run.instances())
-    unfinished.take_up(run, retry, todo)
+    unfinished.reopen_pending(run, retry, todo)
     if not todo:
         wiring.say("nothing is owed")
         return _RoundEnd()
@@ -286,7 +288,7 @@ def _work_on_owed(
                 on_fatal_error=run.stop_file.touch,
             )
             made.run(state.jobs(), state.finish_job)
-    stopped = run.stopping() and not service_breaker.given_up(run)
+    stopped = run.stopping() and not service_breaker.has_given_up(run)
     return _RoundEnd(stopped, frozenset() if run.stopping() else frozenset(state.held_instances))
 
 
@@ -300,7 +302,7 @@ def _closing_result(run: RunFolder, known: run_facts.RunFacts, stopped: bool) ->
         resume += (
             f"\nfor {short} of them the money ended: {_resume_command(run)} --budget USD adds some"
         )
-    away = service_breaker.breaker_of(run, of_run(run)).given_up() if owes else {}
+    away = service_breaker.breaker_of(run, header_of_run(run)).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
     view = run_text.run_view(
         known, unavailable_services=gone, ending=f"run folder: {run.path}{resume}"

@@ -51,13 +51,13 @@ def estimate_run(
             "table": "the shipped demo run", "issues": len(own.usd), "stands_for": {},
             "applies": "the same recordings, routed by cascade",
         })  # fmt: skip
-    known = forms.read_table(Path(file)) if file else shipped.shipped()
+    known = forms.read_table(Path(file)) if file else shipped.shipped_table()
     plans, many = forecast.possible_plans(header)
     arms = [str(plan.arm) for plan in plans]
     mapped = training_data.systems_of_arms(known, dict(asked.systems), arms)
     issues = [one for one in known.instances
               if all((one, system) in known.runs for system in mapped.values())]  # fmt: skip
-    heard = verifier_model.parse(asked.verifier)
+    heard = verifier_model.parse_verifier_model(asked.verifier)
     ladder = [
         _past_tier(known, issues, mapped[arm], header.rates[plan.arm.model],
               float(plan.budget.dollars), plan.budget.seconds)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from swe_router import jsonl
-from swe_router.journal.header import Header, of_run, provenance
+from swe_router.journal.header import Header, header_of_run, provenance
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
 from swe_router.records import Instance, RunRecord
@@ -82,17 +82,17 @@ def run_local(job: Job, progress: Progress, threads: int = 1) -> JobResult:
     wiring = _thread_wiring(job.run_path, threading.get_ident())
     wiring.breaker.notify = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
-    wiring.opened.held = lambda of, why: progress(of, "", 0, why)
+    wiring.sandbox_pools.held = lambda of, why: progress(of, "", 0, why)
     try:
         if not job.only_verifies_imported:  # an imported candidate may make an attempt unnecessary
-            wiring.opened.begin(job.instance)
+            wiring.sandbox_pools.start_attempt_sandbox(job.instance)
         progress(job.instance.id, "", 0, "reading the repository")
         graph = wiring.graph(job.instance)
         features = wiring.features(job.instance, graph)
         context = wiring.solve_context(job.instance, graph, job.remaining_instances, progress)
         verification = context.verification
-        cores = max(1, verification.cores // threads)
-        context = replace(context, verification=replace(verification, cores=cores))
+        cores = max(1, verification.max_sandboxes // threads)
+        context = replace(context, verification=replace(verification, max_sandboxes=cores))
         if (
             job.only_verifies_imported
             and accepted_import(verify_imported(context, job.instance)) is None
@@ -103,13 +103,13 @@ def run_local(job: Job, progress: Progress, threads: int = 1) -> JobResult:
             features,
             policy=job.policy,
             context=context,
-            run=wiring.run.name,
+            run_name=wiring.run.name,
             provenance=provenance(wiring.header),
         )
     except Interrupted:
         return InstanceStopped()
     finally:
-        wiring.opened.rest(job.instance)
+        wiring.sandbox_pools.remove_idle(job.instance)
 
 
 def instances_at_once(header: Header) -> int:
@@ -135,7 +135,7 @@ def instances_at_once(header: Header) -> int:
 def _thread_wiring(path: Path, thread: int) -> RunWiring:
     """What a thread works with: nothing in it is shared with another one."""
     run = RunFolder(path)
-    return RunWiring(run, of_run(run), say=_ignore_message)
+    return RunWiring(run, header_of_run(run), say=_ignore_message)
 
 
 def _ignore_message(message: str) -> None:

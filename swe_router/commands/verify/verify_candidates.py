@@ -74,7 +74,7 @@ def verify_candidates(settings: Settings, request: VerifyRequest, say: Say) -> C
         rows = result_rows.ResultFile(request.output_file, stack.digest(), joined)
         stopped, faults = _verify_all(stack, request.workers, instances, joined, rows, say)
         if settings.verify.writer or settings.verify.judge:
-            say(f"models: ${stack.spent():.4f} of ${settings.budget}")
+            say(f"models: ${stack.spent_usd():.4f} of ${settings.budget}")
     made = rows.ordered_rows([(one.instance_id, one.name) for one in found])
     return CommandResult(
         facts=made, view=verdicts_view(made), exit_code=130 if stopped else 1 if faults else 0
@@ -104,9 +104,16 @@ def _open_verification(
         # The card of the folder is held as long as it lives: the reaper spares what names it.
         lock = place / temp_folders.CARD
         with graceful_stop(stop, say, STOPPING_MESSAGE):
-            stack = StandaloneVerification(settings, name=name, place=place, lock=lock, say=say,
-                          stopping=stop.exists, sandboxes=request.sandbox_factory,
-                          cores=(os.cpu_count() or 1) // max(1, request.workers) or 1)  # fmt: skip
+            stack = StandaloneVerification(
+                settings,
+                run_name=name,
+                folder=place,
+                lock_file=lock,
+                say=say,
+                stopping=stop.exists,
+                sandboxes=request.sandbox_factory,
+                cores=(os.cpu_count() or 1) // max(1, request.workers) or 1,
+            )
             try:
                 yield stack
             finally:
@@ -149,7 +156,7 @@ def _verify_all(
             rows.add_rows(made)
             progress.end_instance(running[done].id, made, fault)
     rows.drop_replaced_rows()
-    return verification.stopped, faults
+    return verification.is_stopped, faults
 
 
 def _verify_instance(
@@ -160,7 +167,7 @@ def _verify_instance(
     progress: _VerifyProgress,
 ) -> list[dict[str, Any]] | None:
     """The rows of one instance; None when the user stopped before they could be trusted."""
-    if verification.stopped:
+    if verification.is_stopped:
         return None
     progress.begin_instance(instance.id)
 
@@ -174,7 +181,9 @@ def _verify_instance(
     known = replace(case, outcomes=rows.outcomes_to_continue(case))
     outcomes = verification.verify_case(instance, known, watch, looked)
     return (
-        None if verification.stopped else [result_rows.verdict_row(one, case) for one in outcomes]
+        None
+        if verification.is_stopped
+        else [result_rows.verdict_row(one, case) for one in outcomes]
     )
 
 

@@ -26,7 +26,7 @@ class Audit:
         found = {one.severity for one in self.findings}
         return "refuse" if "refuse" in found else "warn" if found else "pass"
 
-    def facts(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As one JSON value."""
         return {
             "source": self.table.source,
@@ -34,10 +34,10 @@ class Audit:
             "rows": len(self.table.rows),
             "instances": len(self.table.instances),
             "findings": [asdict(one) for one in self.findings],
-            "systems": [self._system(one) for one in self.agreements],
+            "systems": [self._system_facts(one) for one in self.agreements],
         }
 
-    def _system(self, one: consensus.Consensus) -> dict[str, Any]:
+    def _system_facts(self, one: consensus.Consensus) -> dict[str, Any]:
         rows = [row for row in self.table.rows if row.system == one.system]
         return {
             "system": one.system,
@@ -45,32 +45,33 @@ class Audit:
             "resolved": sum(row.resolved for row in rows),
             "costs": sum(row.usd is not None for row in rows),
             "auc": None if math.isnan(one.auc) else round(one.auc, 4),
-            "auc_high": None if math.isnan(one.auc) else round(min(1.0, one.high), 4),
+            "auc_high": None if math.isnan(one.auc) else round(min(1.0, one.interval_high), 4),
         }
 
 
 def audit(
     table: OutcomeTable,
     *,
-    before: Sequence[AuditFinding] = (),
+    earlier_findings: Sequence[AuditFinding] = (),
     published: Mapping[str, float] | None = None,
     reference: OutcomeTable | None = None,
     known_ids: Collection[str] | None = None,
 ) -> Audit:
     """Every check over a table.
 
-    ``before`` are findings of reading it, ``published`` rates by name in [0, 1], ``reference``
-    another table to agree with, ``known_ids`` the ids of the split that it should be of.
+    ``earlier_findings`` are findings of reading it, ``published`` rates by name in [0, 1],
+    ``reference`` another table to agree with, ``known_ids`` the ids of the split that it should be
+    of.
     """
-    found = list(before)
+    found = list(earlier_findings)
     agreements: list[consensus.Consensus] = []
     if table.rows:
         agreements = consensus.agreements(table)
-        found += consensus.judged(agreements)
+        found += consensus.agreement_findings(agreements)
         if reference is not None:
-            found += consensus.against(table, reference)
-        found += consensus.copies(table)
-        found += published_rates.compared(table, published or {})
-        found += cells.checked(table, known_ids)
+            found += consensus.reference_findings(table, reference)
+        found += consensus.copy_findings(table)
+        found += published_rates.rate_findings(table, published or {})
+        found += cells.cell_findings(table, known_ids)
     found.sort(key=lambda one: one.severity != "refuse")
     return Audit(table, tuple(found), tuple(agreements))

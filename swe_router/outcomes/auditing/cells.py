@@ -11,9 +11,9 @@ from pathlib import Path
 
 from swe_router.errors import UsageError
 from swe_router.outcomes.auditing.findings import AuditFinding, some_systems
-from swe_router.outcomes.importers.columns import columns, text
+from swe_router.outcomes.importers.columns import cell_text, map_columns
 from swe_router.outcomes.importers.gathering import INSTANCE_ID, ImportOptions
-from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, row_of, text_cells
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, parse_row, text_cells
 
 MIN_ROWS_OF_CONSTANT = 20
 """Minimum rows before a constant column counts as a fault rather than chance."""
@@ -22,31 +22,31 @@ OUTLYING, TIMES = 6.0, 20.0
 
 Of the development tables' 6,888 real costs the furthest is 4.6 deviations and 61 medians out.
 """
-TEST_REPOS = frozenset(
+TEST_REPO_OWNERS = frozenset(
     ("astropy", "django", "matplotlib", "mwaskom", "pallets", "psf", "pydata", "pylint-dev",
      "pytest-dev", "scikit-learn", "sphinx-doc", "sympy")
 )  # fmt: skip
 """Owners of the repositories of the full, lite and verified test splits."""
 
 
-def lenient(path: Path) -> tuple[OutcomeTable, list[AuditFinding]]:
+def read_with_findings(path: Path) -> tuple[OutcomeTable, list[AuditFinding]]:
     """A table with its broken lines as findings instead of an error at the first.
 
     Raises ``UsageError`` when it has no rows, or lacks a column that must be.
     """
     there, lines = text_cells(path)
-    names = columns(there, ImportOptions(), path)
+    names = map_columns(there, ImportOptions(), path)
     rows: dict[tuple[str, str, str], OutcomeRow] = {}
     broken: list[str] = []
     twice: list[str] = []
     blank = 0
     for number, line in enumerate(lines, 2):
-        texts = {ours: text(line.get(theirs)) for ours, theirs in names.items()}
+        texts = {ours: cell_text(line.get(theirs)) for ours, theirs in names.items()}
         if not texts["resolved"]:
             blank += 1
             continue
         try:
-            row = row_of(texts, f"line {number}")
+            row = parse_row(texts, f"line {number}")
         except UsageError as error:
             broken.append(str(error))
             continue
@@ -70,9 +70,9 @@ def lenient(path: Path) -> tuple[OutcomeTable, list[AuditFinding]]:
     return OutcomeTable(tuple(rows.values()), str(path)), found
 
 
-def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFinding]:
-    """All faults that cells and columns show; ``known`` are the ids of the split, if given."""
-    yield from _ids(table, known)
+def cell_findings(table: OutcomeTable, known_ids: Collection[str] | None) -> Iterator[AuditFinding]:
+    """All faults that cells and columns show; ``known_ids`` are the ids of the split, if given."""
+    yield from _id_findings(table, known_ids)
     days = sorted({row.price_date for row in table.rows if row.price_date})
     if len(days) > 1:
         yield AuditFinding("warn", "price-dates", f"costs at the prices of {len(days)} days:"
@@ -86,15 +86,15 @@ def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Audi
         yield AuditFinding(
             "warn", "missing-costs", "no row has a cost: no leaderboard can be computed"
         )
-    for system, rows in by_system(table).items():
+    for system, rows in rows_by_system(table).items():
         yield from _value_findings(system, rows)
         if not bare:
-            yield from _costs(system, rows)
+            yield from _cost_findings(system, rows)
         if (share := len({r.instance_id for r in rows}) / len(table.instances)) < 0.9:
             yield AuditFinding("warn", "coverage", f"has only {share:.0%} of the instances", system)
 
 
-def by_system(table: OutcomeTable) -> dict[str, list[OutcomeRow]]:
+def rows_by_system(table: OutcomeTable) -> dict[str, list[OutcomeRow]]:
     """The rows of each system."""
     found: dict[str, list[OutcomeRow]] = {name: [] for name in table.systems}
     for row in table.rows:
@@ -124,7 +124,7 @@ def _value_findings(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFi
         yield AuditFinding("warn", "duplicates", text, system)
 
 
-def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
+def _cost_findings(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
     missing = sum(row.usd is None for row in rows)
     if missing:
         text = f"{missing} of {len(rows)} rows have no cost"
@@ -152,13 +152,13 @@ def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
         yield AuditFinding("warn", "cost-outliers", text, system)
 
 
-def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFinding]:
+def _id_findings(table: OutcomeTable, known_ids: Collection[str] | None) -> Iterator[AuditFinding]:
     odd = [name for name in table.instances if not INSTANCE_ID.fullmatch(name)]
     if odd:
         text = f"{len(odd)} are no SWE-bench ids (owner__repo-number): {some_systems(odd)}"
         yield AuditFinding("warn", "ids", f"{text}; --split NAME says whose they are")
-    if known is not None:
-        alien = [name for name in table.instances if name not in known]
+    if known_ids is not None:
+        alien = [name for name in table.instances if name not in known_ids]
         if alien:
             text = (
                 f"{len(alien)} of {len(table.instances)} ids are not of the split:"
@@ -166,7 +166,9 @@ def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFi
             )
             many = len(alien) > 0.05 * len(table.instances)
             yield AuditFinding("refuse" if many else "warn", "ids", text)
-    foreign = [n for n in table.instances if n not in odd and n.split("__")[0] not in TEST_REPOS]
+    foreign = [
+        n for n in table.instances if n not in odd and n.split("__")[0] not in TEST_REPO_OWNERS
+    ]
     if foreign and len(foreign) < len(table.instances) - len(odd):
         text = f"{len(foreign)} ids are of another benchmark than the rest: {some_systems(foreign)}"
         yield AuditFinding("warn", "ids", text)

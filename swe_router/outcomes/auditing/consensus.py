@@ -19,9 +19,9 @@ from swe_router.outcomes.auditing.findings import AuditFinding, some_systems
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.stats.arrays import Floats
 
-Z = 1.645
+Z_95_ONE_SIDED = 1.645
 """A system is refused when even the upper end of a 95% one-sided interval is under the floor."""
-FEW_POSITIVES = 20
+MIN_POSITIVES = 20
 MANY, SOME, MAX_FEW = 200, 50, 20
 
 
@@ -30,28 +30,28 @@ class Consensus:
     """How well the others' consensus ranks a system's verdicts."""
 
     system: str
-    n: int
+    instance_count: int
     """Runs on instances that at least one other system ran."""
     resolved: int
     auc: float
     """In [0, 1]; nan when the column is constant."""
-    error: float
+    standard_error: float
     """Standard error (Hanley and McNeil 1982)."""
-    others: int
+    other_systems: int
 
     @property
-    def high(self) -> float:
+    def interval_high(self) -> float:
         """Upper end of the interval."""
-        return self.auc + Z * self.error
+        return self.auc + Z_95_ONE_SIDED * self.standard_error
 
     @property
-    def floor(self) -> float:
+    def honest_minimum(self) -> float:
         """What an honest column reaches; two or three others make a coarse consensus.
 
         Measured on random subsets of the development tables: the lowest of a hundred real
         columns has an upper end of .86 with 8 others, .83 with 5, .75 with 2, .59 with 1.
         """
-        return {0: 0.0, 1: 0.57, 2: 0.65, 3: 0.65, 4: 0.7}.get(self.others, 0.8)
+        return {0: 0.0, 1: 0.57, 2: 0.65, 3: 0.65, 4: 0.7}.get(self.other_systems, 0.8)
 
 
 def auc(won: Floats, score: Floats) -> tuple[float, float]:
@@ -72,8 +72,8 @@ class _Column:
     """The runs of a system: on which instance (index), and won or not."""
 
     system: str
-    place: NDArray[np.int64]
-    won: Floats
+    instance_indices: NDArray[np.int64]
+    resolved: Floats
 
 
 def agreements(table: OutcomeTable) -> list[Consensus]:
@@ -82,19 +82,23 @@ def agreements(table: OutcomeTable) -> list[Consensus]:
     The worst column is taken out of the consensus until none is under its floor, so that one
     shuffled column does not drag down the others; then all are judged by what is left.
     """
-    columns = _columns(table)
-    rates = np.column_stack([_rates(one, len(table.instances)) for one in columns])
+    columns = _system_columns(table)
+    rates = np.column_stack([_mean_resolved(one, len(table.instances)) for one in columns])
     kept = list(range(len(columns)))
     while len(kept) > 2:
-        found = {j: _agreement(columns[j], rates, j, kept) for j in kept}
-        low = {j: one.high - one.floor for j, one in found.items() if one.high < one.floor}
+        found = {j: _agreement_with_others(columns[j], rates, j, kept) for j in kept}
+        low = {
+            j: one.interval_high - one.honest_minimum
+            for j, one in found.items()
+            if one.interval_high < one.honest_minimum
+        }
         if not low:
             break
         kept.remove(min(low, key=lambda j: low[j]))
-    return [_agreement(one, rates, j, kept) for j, one in enumerate(columns)]
+    return [_agreement_with_others(one, rates, j, kept) for j, one in enumerate(columns)]
 
 
-def _columns(table: OutcomeTable) -> list[_Column]:
+def _system_columns(table: OutcomeTable) -> list[_Column]:
     index = {name: i for i, name in enumerate(table.instances)}
     runs: dict[str, list[tuple[int, bool]]] = {name: [] for name in table.systems}
     for row in table.rows:
@@ -105,27 +109,29 @@ def _columns(table: OutcomeTable) -> list[_Column]:
     ]
 
 
-def _rates(column: _Column, n: int) -> Floats:
+def _mean_resolved(column: _Column, n: int) -> Floats:
     """Mean of ``resolved`` over a system's runs on each of ``n`` instances; nan where none ran."""
-    runs = np.bincount(column.place, minlength=n)
-    won = np.bincount(column.place, weights=column.won, minlength=n)
+    runs = np.bincount(column.instance_indices, minlength=n)
+    won = np.bincount(column.instance_indices, weights=column.resolved, minlength=n)
     return np.where(runs > 0, won / np.maximum(runs, 1), np.nan)
 
 
-def _agreement(column: _Column, rates: Floats, j: int, kept: Sequence[int]) -> Consensus:
+def _agreement_with_others(
+    column: _Column, rates: Floats, j: int, kept: Sequence[int]
+) -> Consensus:
     others = rates[:, [k for k in kept if k != j]]
     there = ~np.isnan(others)
     known = there.sum(axis=1)
     score = np.where(there, others, 0).sum(axis=1) / np.maximum(known, 1)
-    of = known[column.place] > 0
-    won = column.won[of]
-    area, error = auc(won, score[column.place[of]])
+    of = known[column.instance_indices] > 0
+    won = column.resolved[of]
+    area, error = auc(won, score[column.instance_indices[of]])
     return Consensus(column.system, len(won), int(won.sum()), area, error, others.shape[1])
 
 
-def judged(found: Sequence[Consensus]) -> list[AuditFinding]:
+def agreement_findings(found: Sequence[Consensus]) -> list[AuditFinding]:
     """Refusals and warnings over the agreement of each system with the others."""
-    out = [finding for one in found if (finding := _judged(one)) is not None]
+    out = [finding for one in found if (finding := _agreement_finding(one)) is not None]
     bad = [one.system for one in out if one.severity == "refuse"]
     if len(bad) > 2 and len(bad) > len(found) / 2:
         text = (f"{len(bad)} of {len(found)} systems do not agree with each other on which"
@@ -134,30 +140,33 @@ def judged(found: Sequence[Consensus]) -> list[AuditFinding]:
     return out
 
 
-def _judged(one: Consensus) -> AuditFinding | None:
-    if math.isnan(one.auc) or one.others == 0 or one.n < SOME:
+def _agreement_finding(one: Consensus) -> AuditFinding | None:
+    if math.isnan(one.auc) or one.other_systems == 0 or one.instance_count < SOME:
         return None
-    auc = (f"AUC {one.auc:.2f} (95% up to {min(1, one.high):.2f}) of its verdicts under the"
-            f" consensus of {one.others} others, n = {one.n}")  # fmt: skip
-    if one.n >= MANY and one.high < one.floor:
-        text = f"{auc}: real systems reach {one.floor:g}; its instance ids or verdicts are mixed up"
+    auc = (
+        f"AUC {one.auc:.2f} (95% up to {min(1, one.interval_high):.2f}) of its verdicts under the"
+        f" consensus of {one.other_systems} others, n = {one.instance_count}"
+    )
+    if one.instance_count >= MANY and one.interval_high < one.honest_minimum:
+        mixed_up = "its instance ids or verdicts are mixed up"
+        text = f"{auc}: real systems reach {one.honest_minimum:g}; {mixed_up}"
         return AuditFinding("refuse", "permuted-ids", text, one.system)
-    low = one.floor if one.n >= MANY else one.floor - 0.1
+    low = one.honest_minimum if one.instance_count >= MANY else one.honest_minimum - 0.1
     if one.auc < low:
-        few = min(one.resolved, one.n - one.resolved) < FEW_POSITIVES
+        few = min(one.resolved, one.instance_count - one.resolved) < MIN_POSITIVES
         why = f", of which {one.resolved} resolved: too few to judge" if few else ""
         return AuditFinding("warn", "low-agreement", f"{auc}{why}; {low:g} is expected", one.system)
     return None
 
 
-def against(table: OutcomeTable, reference: OutcomeTable) -> list[AuditFinding]:
+def reference_findings(table: OutcomeTable, reference: OutcomeTable) -> list[AuditFinding]:
     """The table's consensus against that of another table; nothing when they share too little.
 
     Ids that are permuted for all systems alike leave the systems in agreement; only a second
     source can tell. On the development tables the rank correlation with SWE-Effi over 30 common
     instances is .80 and .89 (20 of them: above .62), and after a permutation below .42.
     """
-    ours, theirs = _easiness(table), _easiness(reference)
+    ours, theirs = _easiness_by_instance(table), _easiness_by_instance(reference)
     common = [name for name in ours if name in theirs]
     if len(common) < MAX_FEW or min(len(table.systems), len(reference.systems)) < 3:
         return []
@@ -175,20 +184,20 @@ def against(table: OutcomeTable, reference: OutcomeTable) -> list[AuditFinding]:
     )
 
 
-def _easiness(table: OutcomeTable) -> Mapping[str, float]:
+def _easiness_by_instance(table: OutcomeTable) -> Mapping[str, float]:
     found: dict[str, list[float]] = {}
     for (instance, _), runs in table.runs.items():
         found.setdefault(instance, []).append(sum(r.resolved for r in runs) / len(runs))
     return {name: sum(rates) / len(rates) for name, rates in found.items()}
 
 
-def copies(table: OutcomeTable) -> list[AuditFinding]:
+def copy_findings(table: OutcomeTable) -> list[AuditFinding]:
     """Systems with one and the same column of verdicts: one of them is a copy."""
     alike: dict[tuple[bytes, bytes], list[str]] = {}
-    for one in _columns(table):
-        if len(one.won) >= SOME and 0 < one.won.sum() < len(one.won):
-            order = np.lexsort((one.won, one.place))
-            key = (one.place[order].tobytes(), one.won[order].tobytes())
+    for one in _system_columns(table):
+        if len(one.resolved) >= SOME and 0 < one.resolved.sum() < len(one.resolved):
+            order = np.lexsort((one.resolved, one.instance_indices))
+            key = (one.instance_indices[order].tobytes(), one.resolved[order].tobytes())
             alike.setdefault(key, []).append(one.system)
     return [
         AuditFinding(

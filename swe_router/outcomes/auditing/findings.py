@@ -20,7 +20,7 @@ class AuditFinding:
     """The system it is about; empty when it is about the table."""
 
 
-def some_systems(names: list[str], most: int = 3) -> str:
+def some_systems(names: list[str], max_names: int = 3) -> str:
     """A few names and how many more."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = f" and {len(names) - max_names} more" if len(names) > max_names else ""
+    return ", ".join(names[:max_names]) + more

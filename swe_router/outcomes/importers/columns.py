@@ -10,7 +10,7 @@ from swe_router.errors import UsageError
 from swe_router.outcomes.importers.gathering import ImportOptions, first_names
 from swe_router.outcomes.tables.table import COLUMNS
 
-ALIASES: Mapping[str, Sequence[str]] = {
+COLUMN_ALIASES: Mapping[str, Sequence[str]] = {
     "instance_id": ("instance", "task_id", "id"),
     "system": ("submission", "agent", "model"),
     "resolved": ("solved", "success", "passed", "is_resolved"),
@@ -31,44 +31,46 @@ ALIASES: Mapping[str, Sequence[str]] = {
 }
 """Names under which others keep our columns; ``--map ours=theirs`` goes before them."""
 
-NOTHING = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
+EMPTY_CELLS = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
 
 
-def text(cell: str | None) -> str:
+def cell_text(cell: str | None) -> str:
     """A cell without blanks around it; empty for each way of writing that nothing is known."""
     found = (cell or "").strip()
-    return "" if found.casefold() in NOTHING else found
+    return "" if found.casefold() in EMPTY_CELLS else found
 
 
-def named_as_ours(name: str) -> str:
+def our_column(name: str) -> str:
     """Our column that a name of theirs stands for, in any case and spelling; empty for none."""
     plain = re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())).casefold()
     for ours in COLUMNS:
-        if plain in (ours, *ALIASES.get(ours, ())):
+        if plain in (ours, *COLUMN_ALIASES.get(ours, ())):
             return ours
     return ""
 
 
-def columns(there: Sequence[str], given: ImportOptions, path: Path) -> dict[str, str]:
+def map_columns(their_columns: Sequence[str], given: ImportOptions, path: Path) -> dict[str, str]:
     """Our column -> theirs. Raises ``UsageError``: an unknown name, or a needed one that is not."""
     for ours, theirs in given.columns.items():
         if ours not in COLUMNS:
             raise UsageError(f"--map {ours}={theirs}: our columns are {', '.join(COLUMNS)}")
-        if theirs not in there:
-            raise UsageError(f"--map {ours}={theirs}: {path} has {first_names(there) or 'nothing'}")
+        if theirs not in their_columns:
+            raise UsageError(
+                f"--map {ours}={theirs}: {path} has {first_names(their_columns) or 'nothing'}"
+            )
     found = dict(given.columns)
     for ours in COLUMNS:
-        for name in (ours, *ALIASES.get(ours, ())):
-            if name in there:
+        for name in (ours, *COLUMN_ALIASES.get(ours, ())):
+            if name in their_columns:
                 found.setdefault(ours, name)
-        for name in there:
-            if named_as_ours(name) == ours and name not in found.values():
+        for name in their_columns:
+            if our_column(name) == ours and name not in found.values():
                 found.setdefault(ours, name)
     needed = ["instance_id", "resolved", *([] if given.system else ["system"])]
     missing = [name for name in needed if name not in found]
     if missing:
         raise UsageError(
-            f"{path} has no column for {', '.join(missing)} (found: {first_names(there)}):"
+            f"{path} has no column for {', '.join(missing)} (found: {first_names(their_columns)}):"
             f" say --map {missing[0]}=COLUMN"
         )
     return found

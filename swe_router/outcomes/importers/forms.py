@@ -10,27 +10,36 @@ from pathlib import Path
 
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers import mappings
-from swe_router.outcomes.importers.gathering import Imported, Importer, ImportOptions, priced
-from swe_router.outcomes.importers.published import experiments, per_instance
-from swe_router.outcomes.importers.table_files import swe_effi, table
-from swe_router.outcomes.importers.trajectories import PREDICTIONS, mini, swe_agent
+from swe_router.outcomes.importers.gathering import (
+    Imported,
+    Importer,
+    ImportOptions,
+    with_usd_from_tokens,
+)
+from swe_router.outcomes.importers.published import import_experiments, import_per_instance
+from swe_router.outcomes.importers.table_files import import_swe_effi, import_table
+from swe_router.outcomes.importers.trajectories import (
+    PREDICTIONS_FILES,
+    import_mini,
+    import_swe_agent,
+)
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 
-FORMS: Mapping[str, Importer] = {
-    "csv": table,
-    "mini": mini,
-    "per-instance": per_instance,
-    "swe-agent": swe_agent,
-    "experiments": experiments,
-    "swe-effi": swe_effi,
-    "jsonl": mappings.imported_lines,
-    "verdicts": mappings.answers,
+IMPORTERS_BY_FORM: Mapping[str, Importer] = {
+    "csv": import_table,
+    "mini": import_mini,
+    "per-instance": import_per_instance,
+    "swe-agent": import_swe_agent,
+    "experiments": import_experiments,
+    "swe-effi": import_swe_effi,
+    "jsonl": mappings.import_json_lines,
+    "verdicts": mappings.import_answers,
 }
 """Name of ``--format`` -> importer. Our own runs (``run``) are read by ``assemble.outcomes``."""
 
-AUTO = "auto"
+AUTO_FORM = "auto"
 """As ``--format``: what each path looks like."""
-AGAIN = "the very same row a second time"
+REPEATED_ROW = "the very same row a second time"
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,10 @@ def read_table(path: Path) -> OutcomeTable:
 
     Raises ``UsageError`` as ``gather`` does.
     """
-    return gather(FORMS["csv"], [path], ImportOptions()).table
+    return gather(IMPORTERS_BY_FORM["csv"], [path], ImportOptions()).table
 
 
-def looks_like(path: Path) -> str:
+def guess_form(path: Path) -> str:
     """The form that a path seems to have, by its name and what lies in it.
 
     Raises ``UsageError`` for a folder of no form.
@@ -66,15 +75,17 @@ def looks_like(path: Path) -> str:
                   "*/logs/*/report.json"):  # fmt: skip
         if next(path.glob(inner), None):
             return "experiments"
-    if any((path / name).is_file() for name in PREDICTIONS):
+    if any((path / name).is_file() for name in PREDICTIONS_FILES):
         return "swe-agent"
-    raise UsageError(f"{path} looks like no form: say --format ({', '.join(sorted(FORMS))})")
+    raise UsageError(
+        f"{path} looks like no form: say --format ({', '.join(sorted(IMPORTERS_BY_FORM))})"
+    )
 
 
-def by_looks(path: Path, given: ImportOptions) -> Imported:
+def import_in_guessed_form(path: Path, given: ImportOptions) -> Imported:
     """Each path in the form that it looks like."""
-    form = looks_like(path)
-    found = FORMS[form](path, given)
+    form = guess_form(path)
+    found = IMPORTERS_BY_FORM[form](path, given)
     return replace(found, remarks=(f"{path} is read as --format {form}", *found.remarks))
 
 
@@ -93,18 +104,18 @@ def gather(importer: Importer, paths: Sequence[Path], given: ImportOptions) -> G
         found = importer(path, given)
         left.update(found.left_out)
         remarks += found.remarks
-        fresh = _unique(path, found, importer in (table, swe_effi))
-        rows += _numbered(rows, fresh, left)
+        fresh = _without_repeated_rows(path, found, importer in (import_table, import_swe_effi))
+        rows += _with_run_numbers(rows, fresh, left)
     if not rows:
         why = "; ".join(f"{number} {reason}" for reason, number in left.items())
         raise UsageError(f"nothing to import: {why or 'no run was found'}")
-    made = tuple(priced(row, given) for row in rows)
-    remarks += _costless(made, given)
-    remarks += _flawless(made)
+    made = tuple(with_usd_from_tokens(row, given) for row in rows)
+    remarks += _cost_remarks(made, given)
+    remarks += _rows_without_faults(made)
     return Gathered(OutcomeTable(made, ", ".join(map(str, paths))), left, tuple(remarks))
 
 
-def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[OutcomeRow]:
+def _without_repeated_rows(path: Path, found: Imported, mapped: bool) -> Sequence[OutcomeRow]:
     keys = Counter((row.instance_id, row.system, row.run) for row in found.rows)
     for (instance, system, run), number in keys.items():
         if number > 1:
@@ -115,7 +126,7 @@ def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[OutcomeRow]:
     return found.rows
 
 
-def _numbered(
+def _with_run_numbers(
     before: Sequence[OutcomeRow], fresh: Sequence[OutcomeRow], left: Counter[str]
 ) -> list[OutcomeRow]:
     known: dict[tuple[str, str], list[OutcomeRow]] = {}
@@ -124,8 +135,8 @@ def _numbered(
     out = []
     for row in fresh:
         earlier = known.get((row.instance_id, row.system), ())
-        if any(replace(row, run=one.run) == one for one in earlier if _telling(one)):
-            left[AGAIN] += 1
+        if any(replace(row, run=one.run) == one for one in earlier if _identifies_run(one)):
+            left[REPEATED_ROW] += 1
             continue
         taken = {one.run for one in earlier}
         free = (str(number) for number in count(len(taken) + 1) if str(number) not in taken)
@@ -136,12 +147,12 @@ def _numbered(
     return out
 
 
-def _telling(row: OutcomeRow) -> bool:
+def _identifies_run(row: OutcomeRow) -> bool:
     """Two runs cannot agree in cost, tokens or seconds by chance; in the verdict alone they can."""
     return row.usd is not None or row.seconds is not None or row.output_tokens is not None
 
 
-def _flawless(rows: Sequence[OutcomeRow]) -> list[str]:
+def _rows_without_faults(rows: Sequence[OutcomeRow]) -> list[str]:
     lost = {row.system for row in rows if not row.resolved}
     won = Counter(row.system for row in rows if row.system not in lost)
     return [
@@ -151,7 +162,7 @@ def _flawless(rows: Sequence[OutcomeRow]) -> list[str]:
     ]
 
 
-def _costless(rows: Sequence[OutcomeRow], given: ImportOptions) -> list[str]:
+def _cost_remarks(rows: Sequence[OutcomeRow], given: ImportOptions) -> list[str]:
     bare = [row for row in rows if row.usd is None]
     if not bare:
         return []

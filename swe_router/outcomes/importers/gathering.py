@@ -56,7 +56,7 @@ NO_VERDICT = "no official verdict"
 NO_PRICE = "cost of 0 taken as unknown"
 
 
-def amount(value: object) -> float | None:
+def parse_amount(value: object) -> float | None:
     """A number that is an amount, or None: absent, not a number, negative, not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -67,18 +67,18 @@ def amount(value: object) -> float | None:
     return found if math.isfinite(found) and found >= 0 else None
 
 
-def count(value: object) -> int | None:
+def parse_count(value: object) -> int | None:
     """A whole number of things, or None when it is not known."""
-    found = amount(value)
+    found = parse_amount(value)
     return None if found is None else round(found)
 
 
-def cost(value: object, calls: int | None, seen: Counter[str]) -> float | None:
+def parse_usd(value: object, calls: int | None, seen: Counter[str]) -> float | None:
     """USD of a foreign run. A 0 is believed only where no model was called.
 
     mini-swe-agent and SWE-agent write 0 for a model of which they know no price.
     """
-    usd = amount(value)
+    usd = parse_amount(value)
     if usd == 0 and calls != 0:
         seen[NO_PRICE] += 1
         return None
@@ -89,7 +89,7 @@ class _Twice(ValueError):
     """A name that stands twice in one object."""
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def drop_repeated_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON, as ``object_pairs_hook``: of a name given twice neither value is taken."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -126,31 +126,33 @@ def json_lines(path: Path) -> list[Any]:
     # Not splitlines(): texts hold U+2028 and the like, which JSON leaves as they are.
     for number, line in enumerate(text.split("\n"), 1):
         try:
-            found += [json.loads(line, object_pairs_hook=once)] if line.strip() else []
+            found += (
+                [json.loads(line, object_pairs_hook=drop_repeated_names)] if line.strip() else []
+            )
         except (ValueError, RecursionError) as error:
             reason = str(error)[:100]
             raise UsageError(f"{path}:{number} cannot be read as JSON lines: {reason}") from None
     return found
 
 
-def first_names(names: Iterable[str], most: int = 6) -> str:
+def first_names(names: Iterable[str], max_names: int = 6) -> str:
     """The first few of some names, cut, and how many there are: a message is never a file."""
     every = list(names)
-    shown = ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in every[:most])
-    return f"{shown} and {len(every) - most} more" if len(every) > most else shown
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in every[:max_names])
+    return f"{shown} and {len(every) - max_names} more" if len(every) > max_names else shown
 
 
-def table_of(value: object) -> Mapping[str, Any]:
+def object_or_empty(value: object) -> Mapping[str, Any]:
     """The value as an object of JSON; an empty one when it is none."""
     return value if isinstance(value, Mapping) else {}
 
 
-def list_of(value: object) -> Sequence[Any]:
+def list_or_empty(value: object) -> Sequence[Any]:
     """The value as a list of JSON; an empty one when it is none."""
     return value if isinstance(value, list) else ()
 
 
-def priced(row: OutcomeRow, given: ImportOptions) -> OutcomeRow:
+def with_usd_from_tokens(row: OutcomeRow, given: ImportOptions) -> OutcomeRow:
     """The row with USD from its tokens at the day's price, where that can be known.
 
     A price in bands goes by the call, so a sum of calls cannot be priced and is left missing.
@@ -159,7 +161,7 @@ def priced(row: OutcomeRow, given: ImportOptions) -> OutcomeRow:
         return row
     if row.input_tokens is None or row.output_tokens is None:
         return row
-    rate = _rate(row.model or row.system, given.prices_at, given.prices)
+    rate = _price_rate(row.model or row.system, given.prices_at, given.prices)
     if rate is None or len(rate.bands) > 1:
         return row
     usage = Usage(
@@ -172,7 +174,7 @@ def priced(row: OutcomeRow, given: ImportOptions) -> OutcomeRow:
 
 
 @cache
-def _rate(model: str, on: datetime.date, table: Path | None) -> PriceRate | None:
+def _price_rate(model: str, on: datetime.date, table: Path | None) -> PriceRate | None:
     for name in dict.fromkeys((model, model.casefold(), model.casefold().rsplit("/", 1)[-1])):
         for prices in dict.fromkeys((table, None)):
             try:

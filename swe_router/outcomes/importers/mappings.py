@@ -11,36 +11,40 @@ from typing import Any
 
 from swe_router.candidates import trajectory
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.columns import ALIASES, columns, named_as_ours, text
+from swe_router.outcomes.importers.columns import COLUMN_ALIASES, cell_text, map_columns, our_column
 from swe_router.outcomes.importers.gathering import (
     INSTANCE_ID,
     NO_VERDICT,
     Imported,
     ImportOptions,
-    cost,
+    drop_repeated_names,
     first_names,
     json_lines,
     load_json,
-    once,
-    table_of,
+    object_or_empty,
+    parse_usd,
 )
 from swe_router.outcomes.importers.report_files import (
-    INSIDE,
+    NESTED_KEYS,
     looks_like_an_id,
-    of_lists,
     verdict_of_entry,
+    verdicts_of_lists,
 )
-from swe_router.outcomes.tables.table import COLUMNS, OutcomeRow, row_of
+from swe_router.outcomes.tables.table import COLUMNS, OutcomeRow, parse_row
 
-_RUN = re.compile(r"(?:run|trial|seed|attempt|repeat|rep|sample|iter(?:ation)?)?[ _#-]*(\d+)", re.I)
-_PLAIN = frozenset(("eval_results", "results", "report", "verdicts", "per_run_results", "outcomes"))
+_RUN_KEY = re.compile(
+    r"(?:run|trial|seed|attempt|repeat|rep|sample|iter(?:ation)?)?[ _#-]*(\d+)", re.I
+)
+_PLAIN_FILE_NAMES = frozenset(
+    ("eval_results", "results", "report", "verdicts", "per_run_results", "outcomes")
+)
 """Names of files that say nothing of the system: their folder is taken."""
-_TRUE = frozenset(("1", "true", "1.0", "yes", "t", "y"))
-_FALSE = frozenset(("0", "false", "0.0", "no", "f", "n"))
-_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-_DEEP = 2
+_TRUE_CELLS = frozenset(("1", "true", "1.0", "yes", "t", "y"))
+_FALSE_CELLS = frozenset(("0", "false", "0.0", "no", "f", "n"))
+_TOKEN_COLUMNS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+_MAX_DEPTH = 2
 """Levels of objects in a line that are looked into."""
-_SYSTEM = ("subject_id", "system", "agent", "model", "name", "submission")
+_SYSTEM_KEYS = ("subject_id", "system", "agent", "model", "name", "submission")
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class _ReportedResult:
     """Entries without a verdict."""
 
 
-def answers(path: Path, given: ImportOptions) -> Imported:
+def import_answers(path: Path, given: ImportOptions) -> Imported:
     """``{id: bool}`` of one system, or such objects by run (``run_1``) or by system name.
 
     ``{id: {run: bool}}`` and ``{id: [bool, …]}`` are the same, turned; in the place of ``{id:
@@ -62,21 +66,21 @@ def answers(path: Path, given: ImportOptions) -> Imported:
     system where they are numbers or say run, seed, trial and the like, or where ``--system`` is
     given.
     """
-    tree = load_json(path, hook=once)
+    tree = load_json(path, hook=drop_repeated_names)
     if isinstance(tree, list) and any(isinstance(one, Mapping) for one in tree):
-        return _of_lines(path, tree, given)
-    parts = list(_parts(_turned(tree), ""))
+        return _rows_of_lines(path, tree, given)
+    parts = list(_answer_objects(_answers_by_run(tree), ""))
     if not parts:
         raise UsageError(
             f"{path} holds no verdicts and no per_instance_details: {{id: true or false}},"
             " {id: {resolved, cost, api_calls}}, such objects by run or system, or a closing report"
             " (a summary in figures is none)"
         )
-    runs = bool(given.system) or all(_RUN.fullmatch(one.key) for one in parts if one.key)
-    own = given.system or _own_name(path)
+    runs = bool(given.system) or all(_RUN_KEY.fullmatch(one.key) for one in parts if one.key)
+    own = given.system or _system_from_path(path)
     rows = []
     for part in parts:
-        run = _RUN.fullmatch(part.key)
+        run = _RUN_KEY.fullmatch(part.key)
         name = own if runs or not part.key else part.key
         number = (str(int(run[1])) if run else part.key) if runs and part.key else "1"
         rows += [OutcomeRow(instance_id=key, system=name, resolved=value, run=number)
@@ -89,18 +93,18 @@ def answers(path: Path, given: ImportOptions) -> Imported:
     return Imported(tuple(rows), seen, remarks)
 
 
-def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_ReportedResult]:
+def _answer_objects(tree: Any, key: str, deep: int = 0) -> Iterator[_ReportedResult]:
     """Each object whose keys are instances, with the key that it stands under."""
     if not isinstance(tree, Mapping) or deep > 3:
         return
-    lists = of_lists(tree)
-    if lists is not None and lists.known:
+    lists = verdicts_of_lists(tree)
+    if lists is not None and lists.resolved_by_id:
         if lists.winners_only:
             raise UsageError(
-                f"{key or 'the report'} lists winners only ({len(lists.known)} resolved):"
+                f"{key or 'the report'} lists winners only ({len(lists.resolved_by_id)} resolved):"
                 " it does not list the failed ones (unresolved_ids)"
             )
-        yield _ReportedResult(key, lists.known, 0)
+        yield _ReportedResult(key, lists.resolved_by_id, 0)
         return
     known = {
         str(name): verdict
@@ -113,10 +117,12 @@ def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_ReportedResult]:
         return
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _parts(value, key if str(name) in INSIDE else str(name), deep + 1)
+            yield from _answer_objects(
+                value, key if str(name) in NESTED_KEYS else str(name), deep + 1
+            )
 
 
-def _turned(tree: Any) -> Any:
+def _answers_by_run(tree: Any) -> Any:
     """``{id: {run: verdict}}`` and ``{id: [verdict, …]}`` as ``{run: {id: verdict}}``."""
     if not isinstance(tree, Mapping) or not tree:
         return tree
@@ -126,50 +132,52 @@ def _turned(tree: Any) -> Any:
         if not isinstance(inner, Mapping) or not INSTANCE_ID.fullmatch(str(name)):
             return tree
         for key, verdict in inner.items():
-            if named_as_ours(str(key)) or INSTANCE_ID.fullmatch(str(key)):
+            if our_column(str(key)) or INSTANCE_ID.fullmatch(str(key)):
                 return tree
             turned.setdefault(str(key), {})[str(name)] = verdict
     verdicts = [verdict_of_entry(one) for by_id in turned.values() for one in by_id.values()]
     return turned if any(one is not None for one in verdicts) else tree
 
 
-def _own_name(path: Path) -> str:
+def _system_from_path(path: Path) -> str:
     stem = path.name.split(".")[0]
-    return path.resolve().parent.name if stem.casefold() in _PLAIN else stem
+    return path.resolve().parent.name if stem.casefold() in _PLAIN_FILE_NAMES else stem
 
 
-def imported_lines(path: Path, given: ImportOptions) -> Imported:
+def import_json_lines(path: Path, given: ImportOptions) -> Imported:
     """JSON lines with one run per line, under our names, usual other ones, or camelCase ones.
 
     A line may also hold the verdicts of a whole system: ``{"subject_id": …, "responses":
     {id: 0 or 1}}``. What stands in an object (``usage``) is taken as if it stood on the line.
     """
-    return _of_lines(path, json_lines(path), given)
+    return _rows_of_lines(path, json_lines(path), given)
 
 
-def _of_lines(path: Path, values: Sequence[Any], given: ImportOptions) -> Imported:
+def _rows_of_lines(path: Path, values: Sequence[Any], given: ImportOptions) -> Imported:
     rows: list[OutcomeRow] = []
     seen: Counter[str] = Counter()
     for number, value in enumerate(values, 1):
         where = f"{path}:{number}"
-        line = table_of(value)
+        line = object_or_empty(value)
         if not line:
             raise UsageError(f"{where} is no JSON object")
         inner = (v for v in line.values() if isinstance(v, Mapping))
-        whole = next((v for v in inner if any(_parts(v, ""))), None)
+        whole = next((v for v in inner if any(_answer_objects(v, ""))), None)
         if whole is not None:
             rows += _system_of(line, whole, given, where)
             continue
-        cells = _flat(line)
-        names = columns(list(cells), given, path)
-        texts = {ours: text(cells.get(theirs)) for ours, theirs in names.items()}
+        cells = _flat_cells(line)
+        names = map_columns(list(cells), given, path)
+        texts = {ours: cell_text(cells.get(theirs)) for ours, theirs in names.items()}
         if given.system:
             texts["system"] = given.system
         if not texts["resolved"]:
             seen[NO_VERDICT] += 1
             continue
-        row = row_of(texts, where)
-        rows.append(row if row.price_date else replace(row, usd=cost(row.usd, row.steps, seen)))
+        row = parse_row(texts, where)
+        rows.append(
+            row if row.price_date else replace(row, usd=parse_usd(row.usd, row.steps, seen))
+        )
     if not rows and not seen:
         raise UsageError(f"{path} has no lines")
     return Imported(tuple(rows), seen)
@@ -178,17 +186,19 @@ def _of_lines(path: Path, values: Sequence[Any], given: ImportOptions) -> Import
 def _system_of(
     line: Mapping[str, Any], whole: Any, given: ImportOptions, where: str
 ) -> list[OutcomeRow]:
-    name = given.system or next((str(line[k]) for k in _SYSTEM if isinstance(line.get(k), str)), "")
+    name = given.system or next(
+        (str(line[k]) for k in _SYSTEM_KEYS if isinstance(line.get(k), str)), ""
+    )
     if not name:
         raise UsageError(f"{where} names no system: say --system NAME")
-    (part,) = list(_parts(whole, ""))[:1]
+    (part,) = list(_answer_objects(whole, ""))[:1]
     return [
         OutcomeRow(instance_id=key, system=name, resolved=value)
         for key, value in part.by_id.items()
     ]
 
 
-def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
+def _flat_cells(line: Mapping[str, Any]) -> dict[str, str | None]:
     """The cells of a line as text, those of objects in it too; what stands on it goes first.
 
     Of an object that counts a provider's tokens the counts are separated: its prompt may hold
@@ -196,16 +206,16 @@ def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
     """
     found: dict[str, str | None] = {}
     parts: list[Mapping[str, Any]] = [line]
-    for _ in range(_DEEP):
+    for _ in range(_MAX_DEPTH):
         fresh = [value for part in parts for value in part.values() if isinstance(value, Mapping)
                  and not trajectory.has_both_counts(value)]  # fmt: skip
         parts += [one for one in fresh if one not in parts]
-    own = {named_as_ours(str(key)) for key in line}
+    own = {our_column(str(key)) for key in line}
     counts = (v for part in parts for v in part.values()
               if isinstance(v, Mapping) and trajectory.has_both_counts(v))  # fmt: skip
     if (usage := next(counts, None)) is not None:
         sums = trajectory.usage_of(usage)
-        found = {name: str(getattr(sums, name)) for name in _TOKENS if name not in own}
+        found = {name: str(getattr(sums, name)) for name in _TOKEN_COLUMNS if name not in own}
     for part in parts:
         for key, value in part.items():
             if value is None or isinstance(value, str | int | float | bool):
@@ -219,14 +229,14 @@ def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
     return found
 
 
-def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | None]],
+def import_wide_table(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | None]],
          given: ImportOptions) -> Imported:  # fmt: skip
     """A table with one row per instance and one column per system, of 0 and 1 or true and false.
 
     Raises ``UsageError``: no column of ids, or none of verdicts.
     """
     ids = given.columns.get("instance_id") or next(
-        (name for name in there if named_as_ours(name) == "instance_id"), ""
+        (name for name in there if our_column(name) == "instance_id"), ""
     )
     systems = verdict_columns(there, cells, ids)
     if not ids or not systems:
@@ -238,14 +248,14 @@ def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | No
     seen: Counter[str] = Counter()
     rows = []
     for number, line in enumerate(cells, 2):
-        name = text(line.get(ids))
+        name = cell_text(line.get(ids))
         for system in systems:
-            cell = text(line.get(system))
+            cell = cell_text(line.get(system))
             if not cell:
                 seen[NO_VERDICT] += 1
                 continue
             named = {"instance_id": name, "system": system, "resolved": cell}
-            rows.append(row_of(named, f"{path}:{number}"))
+            rows.append(parse_row(named, f"{path}:{number}"))
     remark = f"{path}: {len(systems)} columns are read as one system each: {first_names(systems)}"
     return Imported(tuple(rows), seen, (remark,))
 
@@ -254,10 +264,10 @@ def verdict_columns(
     there: Sequence[str], cells: Sequence[Mapping[str, str | None]], ids: str
 ) -> list[str]:
     """Columns in which every cell that is filled is a verdict, and that are no column of ours."""
-    known = {*COLUMNS, *(alias for names in ALIASES.values() for alias in names), ids}
+    known = {*COLUMNS, *(alias for names in COLUMN_ALIASES.values() for alias in names), ids}
     found = []
     for name in there:
-        values = {text(line.get(name)).casefold() for line in cells} - {""}
-        if name and name not in known and values and values <= _TRUE | _FALSE:
+        values = {cell_text(line.get(name)).casefold() for line in cells} - {""}
+        if name and name not in known and values and values <= _TRUE_CELLS | _FALSE_CELLS:
             found.append(name)
     return found

@@ -14,22 +14,22 @@ from swe_router.outcomes.importers.gathering import (
     NO_VERDICT,
     Imported,
     ImportOptions,
-    amount,
-    cost,
-    count,
+    drop_repeated_names,
     load_json,
-    once,
-    table_of,
+    object_or_empty,
+    parse_amount,
+    parse_count,
+    parse_usd,
 )
 from swe_router.outcomes.importers.report_files import lists_failures, read_reports
 from swe_router.outcomes.importers.trajectories import (
-    predicted,
+    predicted_models,
     trajectories,
     with_trajectory_usage,
 )
 from swe_router.outcomes.tables.table import OutcomeRow
 
-DETAILS = "per_instance_details"
+DETAILS_KEY = "per_instance_details"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PublishedEntry:
     """Name of the list that it stands in, where there are several."""
 
 
-def per_instance(path: Path, given: ImportOptions) -> Imported:
+def import_per_instance(path: Path, given: ImportOptions) -> Imported:
     """``{id: {api_calls, cost, resolved}}``: of one system, or of many as in leaderboards.json.
 
     What has no such details is read as ``mappings.answers`` does: ``{id: bool}`` and the like.
@@ -53,21 +53,23 @@ def per_instance(path: Path, given: ImportOptions) -> Imported:
     rows: dict[tuple[str, str], tuple[OutcomeRow, str]] = {}
     seen: Counter[str] = Counter()
     remarks: dict[str, None] = {}
-    for entry in entries(path, given.system):
-        own = list(_of_entry(entry, seen))
+    for entry in published_entries(path, given.system):
+        own = list(_rows_of_entry(entry, seen))
         for row in own:
             # A site lists a system on several boards: what is equal there is one run.
             before, where = rows.setdefault((row.instance_id, row.system), (row, entry.board))
             if replace(before, model="") != replace(row, model=""):
-                raise UsageError(_twice(path, (before, where), (row, entry.board)))
+                raise UsageError(_disagreement_remark(path, (before, where), (row, entry.board)))
         if own and (line := _contradiction(entry, own)):
             remarks[line] = None
     if not rows:
-        return mappings.answers(path, given)
+        return mappings.import_answers(path, given)
     return Imported(tuple(row for row, _ in rows.values()), seen, tuple(remarks))
 
 
-def _twice(path: Path, one: tuple[OutcomeRow, str], other: tuple[OutcomeRow, str]) -> str:
+def _disagreement_remark(
+    path: Path, one: tuple[OutcomeRow, str], other: tuple[OutcomeRow, str]
+) -> str:
     """A remark on a system whose results differ between two boards of a file."""
     (before, first), (row, second) = one, other
     results = " against ".join(
@@ -81,7 +83,7 @@ def _twice(path: Path, one: tuple[OutcomeRow, str], other: tuple[OutcomeRow, str
     )
 
 
-def experiments(path: Path, given: ImportOptions) -> Imported:
+def import_experiments(path: Path, given: ImportOptions) -> Imported:
     """A folder of SWE-bench/experiments, of one submission or of many side by side.
 
     As on the leaderboard a predicted instance that is not listed as resolved is unresolved.
@@ -95,58 +97,58 @@ def experiments(path: Path, given: ImportOptions) -> Imported:
     seen: Counter[str] = Counter()
     for folder in folders:
         name = given.system if given.system and len(folders) == 1 else folder.resolve().name
-        rows += _submission(folder, name, seen)
+        rows += _import_submission(folder, name, seen)
     return Imported(tuple(rows), seen)
 
 
-def entries(path: Path, system: str = "") -> list[PublishedEntry]:
+def published_entries(path: Path, system: str = "") -> list[PublishedEntry]:
     """Every system of a file. ``system`` names the only one of a bare file."""
-    tree = load_json(path, hook=once)
-    if _bare(tree):
+    tree = load_json(path, hook=drop_repeated_names)
+    if _bare_entry(tree):
         return [PublishedEntry(system or path.name.split(".")[0], "", tree)]
-    found = list(_walk(tree, "", ""))
+    found = list(_walk_entries(tree, "", ""))
     if system:
         found = [replace(one, system=system) for one in found] if len(found) == 1 else found
     return found
 
 
-def _walk(tree: Any, name: str, board: str) -> Iterator[PublishedEntry]:
+def _walk_entries(tree: Any, name: str, board: str) -> Iterator[PublishedEntry]:
     if isinstance(tree, list):
         for one in tree:
-            yield from _walk(one, name, board)
+            yield from _walk_entries(one, name, board)
     elif isinstance(tree, Mapping):
-        details = table_of(tree.get(DETAILS))
+        details = object_or_empty(tree.get(DETAILS_KEY))
         title = str(tree.get("name") or "")
-        if _bare(tree):
+        if _bare_entry(tree):
             yield PublishedEntry(name, "", tree, None, board)
-        elif _bare(details):
-            rate = amount(tree.get("resolved"))
+        elif _bare_entry(details):
+            rate = parse_amount(tree.get("resolved"))
             share = None if rate is None else rate / 100
             system = str(tree.get("folder") or title or name)
             yield PublishedEntry(system, title, details, share, board)
         else:
             for key, value in tree.items():
-                yield from _walk(value, str(key), title or board)
+                yield from _walk_entries(value, str(key), title or board)
 
 
-def _bare(tree: Any) -> bool:
+def _bare_entry(tree: Any) -> bool:
     if not isinstance(tree, Mapping) or not tree:
         return False
     return all(isinstance(one, Mapping) and "resolved" in one for one in tree.values())
 
 
-def _of_entry(entry: PublishedEntry, seen: Counter[str]) -> Iterator[OutcomeRow]:
+def _rows_of_entry(entry: PublishedEntry, seen: Counter[str]) -> Iterator[OutcomeRow]:
     for name, cell in entry.details.items():
         if cell["resolved"] not in (True, False, 0, 1):
             seen[NO_VERDICT] += 1
             continue
-        calls = count(cell.get("api_calls"))
+        calls = parse_count(cell.get("api_calls"))
         yield OutcomeRow(
             instance_id=name,
             system=entry.system,
             resolved=bool(cell["resolved"]),
             model=entry.model,
-            usd=cost(cell.get("cost"), calls, seen),
+            usd=parse_usd(cell.get("cost"), calls, seen),
             steps=calls,
         )
 
@@ -167,28 +169,31 @@ def _is_submission(folder: Path) -> bool:
     return (folder / "results" / "results.json").is_file() or any(folder.glob("logs/*/report.json"))
 
 
-def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[OutcomeRow]:
+def _import_submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[OutcomeRow]:
     closing = folder / "results" / "results.json"
     report, logs = closing, folder / "logs"
     if not closing.is_file() or (any(logs.glob("*/report.json")) and not lists_failures(closing)):
         report = logs
-    verdicts, models = read_reports(report), predicted(folder)
+    verdicts, models = read_reports(report), predicted_models(folder)
     files = trajectories(folder / "trajs") if (folder / "trajs").is_dir() else {}
-    if verdicts.winners_only and not {*models, *files} - verdicts.known.keys():
+    if verdicts.winners_only and not {*models, *files} - verdicts.resolved_by_id.keys():
         raise UsageError(
-            f"{report} lists winners only ({len(verdicts.known)} resolved) and {folder} has no"
+            f"{report} lists winners only ({len(verdicts.resolved_by_id)} resolved) and"
+            f" {folder} has no"
             " predictions or trajectories of others: the failed ones are not listed"
         )
-    known = {**dict.fromkeys((*models, *files), False), **verdicts.known}
-    details = folder / DETAILS
-    cells = table_of(load_json(file)) if (file := details.with_suffix(".json")).is_file() else {}
+    known = {**dict.fromkeys((*models, *files), False), **verdicts.resolved_by_id}
+    details = folder / DETAILS_KEY
+    cells = (
+        object_or_empty(load_json(file)) if (file := details.with_suffix(".json")).is_file() else {}
+    )
     for name in sorted(known):
-        cell = table_of(cells.get(name))
-        calls = count(cell.get("api_calls"))
+        cell = object_or_empty(cells.get(name))
+        calls = parse_count(cell.get("api_calls"))
         row = OutcomeRow(
             instance_id=name, system=system, resolved=known[name], model=models.get(name, "")
         )
         if "cost" not in cell and name in files:
             yield with_trajectory_usage(files[name], row, seen)
         else:
-            yield replace(row, usd=cost(cell.get("cost"), calls, seen), steps=calls)
+            yield replace(row, usd=parse_usd(cell.get("cost"), calls, seen), steps=calls)

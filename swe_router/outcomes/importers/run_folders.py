@@ -12,11 +12,11 @@ from swe_router.outcomes.importers.gathering import NO_VERDICT, Imported
 from swe_router.outcomes.tables.table import OutcomeRow
 from swe_router.records import IMPORTED, Grade, Outcome, RunRecord, Usage, VerdictOutcome
 
-BROKEN = "broken by its surroundings, says nothing of the tier"
-UNGRADED = "attempt whose patch was not graded"
+BROKEN_ATTEMPT = "broken by its surroundings, says nothing of the tier"
+UNGRADED_ATTEMPT = "attempt whose patch was not graded"
 
 
-def rows(
+def rows_of_run(
     records: Mapping[str, RunRecord],
     grades: Mapping[str, Grade],
     *,
@@ -42,12 +42,12 @@ def rows(
         if grade is None or grade.outcome == "ungraded":
             seen[NO_VERDICT] += 1
         else:
-            found.append(_whole(record, grade, system, priced_on))
-        found += _attempts(record, known, models, priced_on, seen)
+            found.append(_row_of_record(record, grade, system, priced_on))
+        found += _rows_of_attempts(record, known, models, priced_on, seen)
     return Imported(tuple(found), seen)
 
 
-def verdict(outcome: Outcome) -> VerdictOutcome | Literal[""]:
+def verdict_word(outcome: Outcome) -> VerdictOutcome | Literal[""]:
     """The verifiers' verdicts on an attempt in one word; empty when none was asked."""
     if not outcome.verdicts:
         return ""
@@ -56,7 +56,7 @@ def verdict(outcome: Outcome) -> VerdictOutcome | Literal[""]:
     return "fail" if any(one.outcome == "fail" for one in outcome.verdicts) else "unknown"
 
 
-def _whole(
+def _row_of_record(
     record: RunRecord, grade: Grade, system: str, priced_on: Mapping[str, datetime.date]
 ) -> OutcomeRow:
     chosen = [one for one in record.outcomes if one.attempt.id == record.chosen]
@@ -69,14 +69,14 @@ def _whole(
         usd=float(record.whole_usd),
         steps=sum(one.attempt.trajectory.steps for one in made),
         seconds=record.seconds,
-        verdict=verdict(chosen[0]) if chosen else "",
+        verdict=verdict_word(chosen[0]) if chosen else "",
         probability=chosen[0].probability if chosen else None,
         price_date=str(day) if len(days) == 1 and (day := days.pop()) else "",
     )
-    return _with_tokens(row, record.usage + _asked(record))
+    return _with_tokens(row, record.usage + _verifier_usage(record))
 
 
-def _asked(record: RunRecord) -> Usage:
+def _verifier_usage(record: RunRecord) -> Usage:
     """Tokens of the verifiers' own calls: of the run, of no arm's."""
     verdicts = [one for outcome in record.outcomes for one in outcome.verdicts]
     calls = [call for one in verdicts for call in one.evidence.get("calls", ())]
@@ -84,7 +84,7 @@ def _asked(record: RunRecord) -> Usage:
     return sum(usages, Usage())
 
 
-def _attempts(
+def _rows_of_attempts(
     record: RunRecord,
     known: Mapping[tuple[str, str], Grade],
     models: Mapping[str, str],
@@ -93,15 +93,15 @@ def _attempts(
 ) -> Iterator[OutcomeRow]:
     nth: Counter[str] = Counter()
     for outcome in record.outcomes:
-        resolved = _resolved(record.instance.id, outcome, known)
+        resolved = _is_resolved(record.instance.id, outcome, known)
         failure = outcome.attempt.failure
-        if failure is not None and not failure.counts and not _patch(outcome):
-            seen[BROKEN] += 1
+        if failure is not None and not failure.counts and not _patch_of(outcome):
+            seen[BROKEN_ATTEMPT] += 1
             continue
         if resolved is None:
-            seen[UNGRADED] += 1
+            seen[UNGRADED_ATTEMPT] += 1
             continue
-        arm, path = _system(outcome), outcome.attempt.trajectory
+        arm, path = _system_name(outcome), outcome.attempt.trajectory
         nth[arm] += 1
         row = OutcomeRow(
             instance_id=record.instance.id,
@@ -113,14 +113,14 @@ def _attempts(
             usd=float(path.usd) if path.usd or arm != IMPORTED else None,
             steps=path.steps,
             seconds=outcome.attempt.seconds,
-            verdict=verdict(outcome),
+            verdict=verdict_word(outcome),
             probability=outcome.probability,
             price_date=str(priced_on.get(outcome.arm.model, "")),
         )
         yield _with_tokens(row, path.usage)
 
 
-def _system(outcome: Outcome) -> str:
+def _system_name(outcome: Outcome) -> str:
     """The arm; with ``+notes`` or ``+continue`` where it began with another's work.
 
     Such a run is no repeat of the arm by itself.
@@ -129,16 +129,16 @@ def _system(outcome: Outcome) -> str:
     return str(outcome.arm) if mode == "fresh" else f"{outcome.arm}+{mode}"
 
 
-def _patch(outcome: Outcome) -> str:
+def _patch_of(outcome: Outcome) -> str:
     return outcome.candidate.patch if outcome.candidate is not None else ""
 
 
-def _resolved(
+def _is_resolved(
     instance_id: str, outcome: Outcome, known: Mapping[tuple[str, str], Grade]
 ) -> bool | None:
     if outcome.candidate is None:
         return None
-    if not _patch(outcome).strip():
+    if not _patch_of(outcome).strip():
         return False
     grade = known.get((instance_id, outcome.candidate.digest))
     if grade is None or grade.outcome == "ungraded":

@@ -17,45 +17,47 @@ from swe_router.outcomes.importers.gathering import (
     NO_VERDICT,
     Imported,
     ImportOptions,
-    amount,
-    cost,
-    count,
     json_lines,
-    list_of,
+    list_or_empty,
     load_json,
-    table_of,
+    object_or_empty,
+    parse_amount,
+    parse_count,
+    parse_usd,
 )
 from swe_router.outcomes.importers.report_files import read_reports
 from swe_router.outcomes.tables.table import OutcomeRow
 from swe_router.records import Usage
 
-SHOWN = 5
+MAX_SHOWN_NAMES = 5
 """Files named that could not be read whole."""
 Reader = Callable[[Mapping[str, Any], OutcomeRow, Counter[str]], OutcomeRow]
 
 
-def mini(path: Path, given: ImportOptions) -> Imported:
+def import_mini(path: Path, given: ImportOptions) -> Imported:
     """A mini-swe-agent folder: ``ID/ID.traj.json`` (or flat, or .gz) and ``preds.json``.
 
     Formats "mini-swe-agent-1" and "-1.1": ``info.model_stats``, ``info.config.model``, and per
     message ``extra.response.usage`` and ``extra.timestamp``.
     """
-    return _folder(path, given, (".traj.json", ".traj.json.gz"), _of_mini)
+    return _import_folder(path, given, (".traj.json", ".traj.json.gz"), _read_mini)
 
 
-def swe_agent(path: Path, given: ImportOptions) -> Imported:
+def import_swe_agent(path: Path, given: ImportOptions) -> Imported:
     """A SWE-agent folder: ``ID/ID.traj``, predictions, and ``results.json`` unless given."""
-    return _folder(path, given, (".traj",), _of_swe_agent)
+    return _import_folder(path, given, (".traj",), _read_swe_agent)
 
 
-def _folder(path: Path, given: ImportOptions, endings: Sequence[str], reader: Reader) -> Imported:
+def _import_folder(
+    path: Path, given: ImportOptions, endings: Sequence[str], reader: Reader
+) -> Imported:
     if not path.is_dir():
         raise UsageError(f"{path} is no run folder")
-    report = _reports(path, given)
+    report = _report_verdicts(path, given)
     verdicts = read_reports(report)
-    known = verdicts.known
-    models = predicted(path)
-    files = _by_instance(path, endings)
+    known = verdicts.resolved_by_id
+    models = predicted_models(path)
+    files = _trajectory_by_instance(path, endings)
     if not files and not models:
         raise UsageError(f"{path} holds no *{endings[0]} and no predictions")
     seen: Counter[str] = Counter()
@@ -69,19 +71,25 @@ def _folder(path: Path, given: ImportOptions, endings: Sequence[str], reader: Re
             instance_id=name, system="", resolved=known[name], model=models.get(name, "")
         )
         if name in files:
-            tree = table_of(load_json(files[name]))
-            unread[files[name]] = _unread(tree, name)
+            tree = object_or_empty(load_json(files[name]))
+            unread[files[name]] = _unread_calls_remark(tree, name)
             row = reader(tree, row, seen)
         rows.append(replace(row, system=given.system or path.resolve().name))
     silent = [name for name in dict.fromkeys((*files, *models)) if name not in known]
-    if silent and (verdicts.winners_only or (report.is_file() and verdicts.praise_alone(silent))):
-        raise UsageError(winners_only(report, len(known), len(silent)))
+    if silent and (
+        verdicts.winners_only or (report.is_file() and verdicts.lists_only_winners(silent))
+    ):
+        raise UsageError(winners_only_remark(report, len(known), len(silent)))
     remarks = [f"{file}: {gap}" for file, gap in unread.items() if gap]
-    more = [f"and {len(remarks) - SHOWN} more such files"] if len(remarks) > SHOWN else []
-    return Imported(tuple(rows), seen, (*remarks[:SHOWN], *more))
+    more = (
+        [f"and {len(remarks) - MAX_SHOWN_NAMES} more such files"]
+        if len(remarks) > MAX_SHOWN_NAMES
+        else []
+    )
+    return Imported(tuple(rows), seen, (*remarks[:MAX_SHOWN_NAMES], *more))
 
 
-def _unread(tree: Mapping[str, Any], name: str) -> str:
+def _unread_calls_remark(tree: Mapping[str, Any], name: str) -> str:
     """A remark on calls that were not read: the tokens stay missing. Empty when all were read."""
     if not any(isinstance(tree.get(key), list) for key in ("trajectory", "attempts", "messages")):
         return "it holds no trajectory: no cost, steps or tokens are taken from it"
@@ -93,7 +101,7 @@ def _unread(tree: Mapping[str, Any], name: str) -> str:
     return reader(tree, name, name).remark
 
 
-def _reports(path: Path, given: ImportOptions) -> Path:
+def _report_verdicts(path: Path, given: ImportOptions) -> Path:
     if given.reports is not None:
         return given.reports
     for name in ("results.json", "report.json", "results/results.json", "results/report.json"):
@@ -107,7 +115,7 @@ def _reports(path: Path, given: ImportOptions) -> Path:
     )
 
 
-def winners_only(report: Path, won: int, silent: int) -> str:
+def winners_only_remark(report: Path, won: int, silent: int) -> str:
     """A remark on a report that would make a table of winners."""
     return (
         f"{report} lists winners only: {won} resolved, and nothing of the other {silent} runs."
@@ -116,10 +124,10 @@ def winners_only(report: Path, won: int, silent: int) -> str:
     )
 
 
-def _by_instance(path: Path, endings: Sequence[str]) -> dict[str, Path]:
+def _trajectory_by_instance(path: Path, endings: Sequence[str]) -> dict[str, Path]:
     """Instance id -> its trajectory. Raises ``UsageError`` where one has several unlike ones."""
     found: dict[str, Path] = {}
-    for name, file in sorted(_trajectories(path, endings)):
+    for name, file in sorted(_trajectory_files(path, endings)):
         before = found.setdefault(name, file)
         if before != file and load_json(before) != load_json(file):
             raise UsageError(
@@ -129,32 +137,35 @@ def _by_instance(path: Path, endings: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _trajectories(path: Path, endings: Sequence[str]) -> Iterator[tuple[str, Path]]:
+def _trajectory_files(path: Path, endings: Sequence[str]) -> Iterator[tuple[str, Path]]:
     for file in (*path.glob("*/*/*"), *path.glob("*/*"), *path.glob("*")):
         for ending in endings:
             if file.name.endswith(ending) and file.is_file():
                 yield file.name.removesuffix(ending), file
 
 
-PREDICTIONS = tuple(
+PREDICTIONS_FILES = tuple(
     f"{name}{ending}" for ending in (".json", ".jsonl")
     for name in ("preds", "all_preds", "predictions")
 )  # fmt: skip
 
 
-def predicted(path: Path) -> dict[str, str]:
+def predicted_models(path: Path) -> dict[str, str]:
     """Instance id -> model name of the first predictions file of a folder."""
     found: dict[str, str] = {}
-    for file in (path / name for name in PREDICTIONS):
+    for file in (path / name for name in PREDICTIONS_FILES):
         if not file.is_file():
             continue
         if file.suffix == ".jsonl":
             listed = json_lines(file)
         else:
             tree = load_json(file)
-            keyed = table_of(tree).items()
-            listed = [*list_of(tree), *({"instance_id": k, **table_of(v)} for k, v in keyed)]
-        for one in map(table_of, listed):
+            keyed = object_or_empty(tree).items()
+            listed = [
+                *list_or_empty(tree),
+                *({"instance_id": k, **object_or_empty(v)} for k, v in keyed),
+            ]
+        for one in map(object_or_empty, listed):
             if isinstance(one.get("instance_id"), str):
                 found[one["instance_id"]] = str(one.get("model_name_or_path") or "")
         if found:
@@ -164,31 +175,31 @@ def predicted(path: Path) -> dict[str, str]:
 
 def with_trajectory_usage(file: Path, row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
     """The row with the cost, steps and tokens that a run's own trajectory tells."""
-    tree = table_of(load_json(file))
+    tree = object_or_empty(load_json(file))
     peer = "trajectory" in tree or "attempts" in tree
-    return (_of_swe_agent if peer else _of_mini)(tree, row, seen)
+    return (_read_swe_agent if peer else _read_mini)(tree, row, seen)
 
 
 def trajectories(path: Path) -> dict[str, Path]:
     """Instance id -> its trajectory of either kind, in a folder or in folders of its own."""
-    return _by_instance(path, (".traj", ".traj.json", ".traj.json.gz"))
+    return _trajectory_by_instance(path, (".traj", ".traj.json", ".traj.json.gz"))
 
 
-def _of_mini(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
-    info = table_of(tree.get("info"))
-    stats = table_of(info.get("model_stats"))
-    calls = count(stats.get("api_calls"))
-    model = table_of(table_of(info.get("config")).get("model")).get("model_name")
-    messages = [table_of(m) for m in list_of(tree.get("messages"))]
-    extras = [table_of(message.get("extra")) for message in messages]
+def _read_mini(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
+    info = object_or_empty(tree.get("info"))
+    stats = object_or_empty(info.get("model_stats"))
+    calls = parse_count(stats.get("api_calls"))
+    model = object_or_empty(object_or_empty(info.get("config")).get("model")).get("model_name")
+    messages = [object_or_empty(m) for m in list_or_empty(tree.get("messages"))]
+    extras = [object_or_empty(message.get("extra")) for message in messages]
     # Format 1 gives the times of messages only as the servers' own "created".
-    times = [t for e in extras if (t := amount(e.get("timestamp"))) is not None]
+    times = [t for e in extras if (t := parse_amount(e.get("timestamp"))) is not None]
     usages = mini_swe.usages(tree)
     # Tokens of some of the calls would pass for those of all.
-    tokens = _tokens(usages) if usages and len(usages) == calls else {}
+    tokens = _token_sums(usages) if usages and len(usages) == calls else {}
     return replace(
         row,
-        usd=cost(stats.get("instance_cost"), calls, seen),
+        usd=parse_usd(stats.get("instance_cost"), calls, seen),
         steps=calls,
         model=str(model or row.model),
         seconds=max(times) - min(times) if len(times) > 1 else None,
@@ -199,7 +210,7 @@ def _of_mini(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> Ou
     )
 
 
-def _tokens(usages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _token_sums(usages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Sums over calls; nothing when one of them tells no counts."""
     if not all(map(trajectory.has_both_counts, usages)):
         return {}
@@ -208,13 +219,16 @@ def _tokens(usages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {name: getattr(total, name) for name in names}
 
 
-def _of_swe_agent(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
+def _read_swe_agent(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
     stats = sweagent.stats_of(tree)
-    calls = count(stats.get("api_calls"))
-    sent, received = count(stats.get("tokens_sent")), count(stats.get("tokens_received"))
+    calls = parse_count(stats.get("api_calls"))
+    sent, received = (
+        parse_count(stats.get("tokens_sent")),
+        parse_count(stats.get("tokens_received")),
+    )
     return replace(
         row,
-        usd=cost(stats.get("instance_cost"), calls, seen),
+        usd=parse_usd(stats.get("instance_cost"), calls, seen),
         steps=calls,
         model=_replayed_model(tree) or row.model,
         input_tokens=sent or None,
@@ -229,5 +243,5 @@ def _replayed_model(tree: Mapping[str, Any]) -> str:
             config = json.loads(config)
         except ValueError:
             return ""
-    agent = table_of(table_of(config).get("agent"))
-    return str(table_of(agent.get("model")).get("name") or "")
+    agent = object_or_empty(object_or_empty(config).get("agent"))
+    return str(object_or_empty(agent.get("model")).get("name") or "")

@@ -16,9 +16,9 @@ from swe_router.outcomes.leaderboard.verifier_map import verifier_map
 from swe_router.outcomes.simulation import ladders
 from swe_router.outcomes.simulation.entries import HANDED, Terms, entries
 from swe_router.outcomes.simulation.oracle_policies import live, oracles
-from swe_router.outcomes.simulation.stage import Simulation, stage
+from swe_router.outcomes.simulation.stage import Simulation, build_simulation
 from swe_router.outcomes.simulation.verifier_model import VerifierModel
-from swe_router.outcomes.tables.issue_data import gathered, has_texts
+from swe_router.outcomes.tables.issue_data import features_of_table, has_texts
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.records import Features
 from swe_router.stats import bootstrap
@@ -44,89 +44,100 @@ class BoardRequest:
     replicates: int = 40
 
 
-def board(
+def leaderboard_rows(
     table: OutcomeTable,
     known: Sequence[Features],
-    asked: BoardRequest,
+    request: BoardRequest,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """``rows`` and what they rest on. Raises ``UsageError`` when there is nothing to compare.
 
     Nothing depends on the order of the table's rows or of ``known``.
     """
-    features = gathered(table, known)
+    features = features_of_table(table, known)
     ids = [one.instance_id for one in features]
-    names = ladders.ladder(table, ids, weak=asked.weak, strong=asked.strong, models=asked.models)
-    played_on = stage(table, names, features, asked.channel)
-    field = _field(played_on, asked)
-    terms = Terms(asked.budget, asked.random_cv, asked.curves, asked.replicates)
+    names = ladders.ladder(
+        table, ids, weak=request.weak, strong=request.strong, models=request.models
+    )
+    simulation = build_simulation(table, names, features, request.channel)
+    field = _competing_systems(simulation, request)
+    terms = Terms(request.budget, request.random_cv, request.curves, request.replicates)
     default = (*plugins.plugin_names("policies"), *HANDED)
-    made = entries(played_on, asked.policies or default, terms, say)
-    runs, short = live(played_on)
+    made = entries(simulation, request.policies or default, terms, say)
+    runs, short = live(simulation)
     for line in short:
         say(line)
-    lines = scoring.rows(made, [*oracles(played_on), *runs], field)
-    ids = [one.instance_id for one in played_on.features]
+    lines = scoring.score_rows(made, [*oracles(simulation), *runs], field)
+    ids = [one.instance_id for one in simulation.features]
     return {
-        "rows": sorted(lines, key=_standing),
-        "assumptions": _assumptions(played_on, asked),
-        "ladder": [_rung(played_on, field, k) for k in range(len(names))],
+        "rows": sorted(lines, key=_sort_key),
+        "assumptions": _assumption_lines(simulation, request),
+        "ladder": [_single_system_row(simulation, field, k) for k in range(len(names))],
         "systems": [vars(p) for p in ladders.points(table, ids)],
-        "hull": _strip(field),
-        "verifier_map": verifier_map(played_on, names[0], names[field.strong] if field.strong
-                                     else names[-1]),
+        "hull": _hull_strip(field),
+        "verifier_map": verifier_map(
+            simulation,
+            names[0],
+            names[field.best_system_index] if field.best_system_index else names[-1],
+        ),
         "n": len(ids),
         "table": ", ".join(Path(one).name for one in table.source.split(", ")),
-        "channel": {"tpr": asked.channel.tpr, "fpr": asked.channel.fpr,
-                    "recorded": asked.channel.recorded, "said": asked.channel.description},
-        "budget": None if asked.budget is None else float(asked.budget),
-        "bootstraps": asked.bootstraps,
-        "seed": asked.seed,
-        "texts": has_texts(played_on.features),
-    }  # fmt: skip
-
-
-def _field(played_on: Simulation, asked: BoardRequest) -> scoring.Field:
-    cells = [
-        [played_on.cells[(f.instance_id, arm, _first(played_on, f.instance_id, arm))]
-         for f in played_on.features]
-        for arm in played_on.arms
-    ]  # fmt: skip
-    return scoring.Field(
-        played_on.arms,
-        np.array([[cell.resolved for cell in column] for column in cells]),
-        np.array([[cell.usd for cell in column] for column in cells]),
-        tuple(one.repo for one in played_on.features),
-        asked.bootstraps,
-        asked.seed,
-    )
-
-
-def _first(played_on: Simulation, instance_id: str, arm: str) -> int:
-    """The first run; a board that has none is refused by ``stage``."""
-    return next(nth for nth in range(64) if (instance_id, arm, nth) in played_on.cells)
-
-
-def _rung(played_on: Simulation, field: scoring.Field, k: int) -> dict[str, Any]:
-    return {
-        "system": played_on.arms[k],
-        "rate": float(field.rate[k]),
-        "usd_per_issue": float(field.cost[k]),
-        "limit_usd": float(played_on.ladder[k].budget.dollars),
+        "channel": {
+            "tpr": request.channel.tpr,
+            "fpr": request.channel.fpr,
+            "recorded": request.channel.recorded,
+            "said": request.channel.description,
+        },
+        "budget": None if request.budget is None else float(request.budget),
+        "bootstraps": request.bootstraps,
+        "seed": request.seed,
+        "texts": has_texts(simulation.features),
     }
 
 
-def _standing(line: Mapping[str, Any]) -> tuple[int, float, str]:
+def _competing_systems(simulation: Simulation, request: BoardRequest) -> scoring.SystemField:
+    cells = [
+        [simulation.cells[(f.instance_id, arm, _first_run(simulation, f.instance_id, arm))]
+         for f in simulation.features]
+        for arm in simulation.arms
+    ]  # fmt: skip
+    return scoring.SystemField(
+        simulation.arms,
+        np.array([[cell.resolved for cell in column] for column in cells]),
+        np.array([[cell.usd for cell in column] for column in cells]),
+        tuple(one.repo for one in simulation.features),
+        request.bootstraps,
+        request.seed,
+    )
+
+
+def _first_run(simulation: Simulation, instance_id: str, arm: str) -> int:
+    """The first run; a board that has none is refused by ``stage``."""
+    return next(nth for nth in range(64) if (instance_id, arm, nth) in simulation.cells)
+
+
+def _single_system_row(
+    simulation: Simulation, field: scoring.SystemField, k: int
+) -> dict[str, Any]:
+    return {
+        "system": simulation.arms[k],
+        "rate": float(field.rate[k]),
+        "usd_per_issue": float(field.cost[k]),
+        "limit_usd": float(simulation.ladder[k].budget.dollars),
+    }
+
+
+def _sort_key(line: Mapping[str, Any]) -> tuple[int, float, str]:
     """Oracles, then what ran by its margin, then what could not."""
     kinds = 0 if line["kind"] == "oracle" else 2 if line["rate"] is None else 1
     return kinds, -(line["hull_margin_pp"] or 0.0), line["policy"]
 
 
-def _assumptions(played_on: Simulation, asked: BoardRequest) -> list[str]:
+def _assumption_lines(simulation: Simulation, request: BoardRequest) -> list[str]:
     notes = [
-        f"verifier: {asked.channel.description}",
+        f"verifier: {request.channel.description}",
         "learned policies are fitted without the repository that they are scored on",
-        f"intervals: 95%, {asked.bootstraps} paired resamples of issues (repo_ fields: of"
+        f"intervals: 95%, {request.bootstraps} paired resamples of issues (repo_ fields: of"
         " repositories); they hold the recorded runs and the verifier's error rates for given",
         "hull: blind mixes of the ladder's systems and of leaving issues undone; a row's word is"
         " Holm's, at 5% over all policies of the board",
@@ -134,22 +145,23 @@ def _assumptions(played_on: Simulation, asked: BoardRequest) -> list[str]:
         " to verifying",
         "a run counts with its recorded cost; the verifier's own cost is not in it",
     ]
-    n, there = len(played_on.features), len(played_on.table.instances)
+    n, there = len(simulation.features), len(simulation.table.instances)
     if n < there:
         notes.append(f"{n} of the table's {there} issues have features and a run of every tier")
-    if n < verdict_words.FEW:
+    if n < verdict_words.MIN_INSTANCES:
         notes.append(
-            f"with fewer than {verdict_words.FEW} issues no row is compared with a random mix"
+            f"with fewer than {verdict_words.MIN_INSTANCES} issues no row is compared with a"
+            f" random mix"
         )
-    if asked.budget is not None:
+    if request.budget is not None:
         notes.append(
-            f"hard cap: ${asked.budget} for {len(played_on.features)} issues, each policy in"
-            f" {asked.replicates} shuffled worlds; a run starts only if its limit still fits"
+            f"hard cap: ${request.budget} for {len(simulation.features)} issues, each policy in"
+            f" {request.replicates} shuffled worlds; a run starts only if its limit still fits"
         )
     return notes
 
 
-def _strip(field: scoring.Field, samples: int = 60) -> list[dict[str, float]]:
+def _hull_strip(field: scoring.SystemField, samples: int = 60) -> list[dict[str, float]]:
     """The hull as points for a drawing, from its cheapest system to the dearest one."""
     spend = np.linspace(float(field.cost.min()), float(field.cost.max()), samples)
     height = hull_at(field.cost, field.rate, spend)

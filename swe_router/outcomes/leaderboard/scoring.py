@@ -17,12 +17,12 @@ from swe_router.stats import bootstrap
 from swe_router.stats.arrays import Floats
 from swe_router.stats.rates import wilson_interval
 
-PLAIN = "cascade"
+PLAIN_CASCADE = "cascade"
 """The policy whose blind mixes with the systems are the second hull: a verifier and no router."""
 
 
 @dataclass(frozen=True)
-class Field:
+class SystemField:
     """The systems that all policies are made of, and how chance is drawn."""
 
     systems: tuple[str, ...]
@@ -33,9 +33,9 @@ class Field:
     """Repository of each instance."""
     bootstraps: int = bootstrap.RESAMPLES
     seed: int = 0
-    value: float = 2.0
+    usd_per_resolved: float = 2.0
     """USD that a resolved issue is worth, for regret."""
-    margin: float = 0.02
+    non_inferiority_margin: float = 0.02
     """Loss of rate that non-inferiority allows."""
 
     @property
@@ -51,13 +51,13 @@ class Field:
         return mean
 
     @property
-    def strong(self) -> int:
+    def best_system_index(self) -> int:
         """Place of the best system; the cheaper of equals."""
         return max(range(len(self.systems)), key=lambda i: (self.rate[i], -self.cost[i]))
 
 
 @dataclass(frozen=True)
-class _Chance:
+class _ResampledFigures:
     """Bootstrap samples, one column a scored line."""
 
     usd: Floats
@@ -71,57 +71,57 @@ class _Chance:
     pareto: Floats
 
 
-def rows(
-    entries: Sequence[BoardEntry], bounds: Sequence[OracleBound], field: Field
+def score_rows(
+    entries: Sequence[BoardEntry], bounds: Sequence[OracleBound], field: SystemField
 ) -> list[dict[str, Any]]:
     """A row an entry and a bound, in their order; the figures of what could not run are None."""
     there = [e for e in entries if e.played is not None]
     plays = [e.played for e in there if e.played is not None]
     rate = np.stack([p.resolved for p in plays] + [b.resolved for b in bounds])
     usd = np.stack([p.usd for p in plays] + [b.usd for b in bounds])
-    twins = _twins(there)
+    twins = _same_decisions(there)
     own = [k for k, entry in enumerate(there) if entry.policy not in twins]
-    plain = next((k for k, entry in enumerate(there) if entry.policy == PLAIN), None)
-    chance = _chance(rate, usd, own, plain, field)
+    plain = next((k for k, entry in enumerate(there) if entry.policy == PLAIN_CASCADE), None)
+    chance = _resampled_figures(rate, usd, own, plain, field)
     place = {id(entry): k for k, entry in enumerate(there)}
     out = []
     for entry in entries:
         if entry.played is None:
-            out.append(_bare(entry, rate.shape[1]))
+            out.append(_empty_row(entry, rate.shape[1]))
             continue
         k = place[id(entry)]
         line = {
             "policy": entry.policy,
             "knobs": dict(entry.knobs),
             "kind": "baseline" if entry.plugin in BASELINES else "policy",
-            **_figures(rate[k], usd[k], field),
+            **_point_figures(rate[k], usd[k], field),
             **_intervals(rate[k], usd[k], k, chance, field),
-            **_of_curve(entry, entry.played, field),
+            **_curve_figures(entry, entry.played, field),
             **_regrets(rate[k], usd[k], bounds, field),
             "surrogate": entry.surrogate or None,
             "same_as": twins.get(entry.policy),
-            "rate_random_cv": _mean(entry.random_cv),
+            "rate_random_cv": _mean_resolved(entry.random_cv),
             "drawn": entry.drawn,
-            "most_spent": entry.played.most_spent if entry.drawn else None,
+            "most_spent": entry.played.max_spent_usd if entry.drawn else None,
             **_beyond_cascade(rate[k], usd[k], k, chance, (rate, usd, plain), field),
         }
         out.append(line)
     for j, bound in enumerate(bounds):
         k = len(plays) + j
         line = {"policy": bound.name, "knobs": {}, "kind": bound.kind, "idea": bound.idea,
-                **_figures(rate[k], usd[k], field),
+                **_point_figures(rate[k], usd[k], field),
                 **_intervals(rate[k], usd[k], k, chance, field)}  # fmt: skip
         out.append(line)
-    verdict_words.tell(out)
-    return [{name: _plain(value) for name, value in line.items()} for line in out]
+    verdict_words.set_verdict_words(out)
+    return [{name: _plain_number(value) for name, value in line.items()} for line in out]
 
 
-def _chance(
-    rate: Floats, usd: Floats, own: Sequence[int], plain: int | None, field: Field
-) -> _Chance:
+def _resampled_figures(
+    rate: Floats, usd: Floats, own: Sequence[int], plain: int | None, field: SystemField
+) -> _ResampledFigures:
     shares = bootstrap.resample_shares(rate.shape[1], field.bootstraps, field.seed)
     groups = bootstrap.cluster_resample_shares(field.groups, field.bootstraps, field.seed)
-    best = rate - field.rates[field.strong]
+    best = rate - field.rates[field.best_system_index]
     # An oracle would keep every policy off the frontier, and a twin would halve its chances.
     pareto = np.full(len(rate), np.nan)
     pareto[own] = bootstrap.pareto_probability(shares, rate[own], usd[own])
@@ -132,7 +132,7 @@ def _chance(
         mixed = bootstrap.extended_hull_margins(
             shares, rate, usd, point, field.rates, field.usds, margin
         )
-    return _Chance(
+    return _ResampledFigures(
         bootstrap.resampled_means(shares, usd),
         margin,
         mixed,
@@ -143,7 +143,7 @@ def _chance(
     )
 
 
-def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
+def _point_figures(rate: Floats, usd: Floats, field: SystemField) -> dict[str, Any]:
     n, resolved, paid = len(rate), float(rate.sum()), float(usd.sum())
     low, high = wilson_interval(resolved, n)
     costs = [*field.cost.tolist()]
@@ -156,27 +156,31 @@ def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
         "usd": paid,
         "usd_per_issue": paid / n,
         "usd_per_resolved": metrics.usd_per_resolved(paid, resolved),
-        "pgr": metrics.pgr(resolved / n, float(field.rate[0]), float(field.rate[field.strong])),
+        "pgr": metrics.pgr(
+            resolved / n, float(field.rate[0]), float(field.rate[field.best_system_index])
+        ),
         "ibc": metrics.ibc(
             paid / n,
             resolved / n,
             (costs[0], float(field.rate[0])),
-            (costs[field.strong], float(field.rate[field.strong])),
+            (costs[field.best_system_index], float(field.rate[field.best_system_index])),
         ),
         "router_arena": metrics.router_arena(resolved / n, paid / n, min(costs), max(costs)),
-        "hull_margin_pp": _pp(
+        "hull_margin_pp": _percentage_points(
             float(metrics.hull_margin(paid / n, resolved / n, field.cost, field.rate))
         ),
     }
 
 
-def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field) -> dict[str, Any]:
+def _intervals(
+    rate: Floats, usd: Floats, k: int, chance: _ResampledFigures, field: SystemField
+) -> dict[str, Any]:
     n = len(usd)
     cheap, dear = bootstrap.bca_interval(chance.usd[:, k], usd)
     low, high = bootstrap.percentile_interval(chance.margin[:, k])
     cluster = bootstrap.percentile_interval(chance.cluster[:, k])
     rates = bootstrap.percentile_interval(chance.cluster_rate[:, k])
-    strong = field.rates[field.strong]
+    strong = field.rates[field.best_system_index]
     whole = bool(np.isin(rate, (0, 1)).all() and np.isin(strong, (0, 1)).all())
     ahead = bootstrap.percentile_interval(chance.lead[:, k])
     return {
@@ -184,10 +188,10 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
         "usd_high": dear * n,
         "usd_per_issue_low": cheap,
         "usd_per_issue_high": dear,
-        "hull_margin_low": _pp(low),
-        "hull_margin_high": _pp(high),
-        "hull_margin_repo_low": _pp(cluster[0]),
-        "hull_margin_repo_high": _pp(cluster[1]),
+        "hull_margin_low": _percentage_points(low),
+        "hull_margin_high": _percentage_points(high),
+        "hull_margin_repo_low": _percentage_points(cluster[0]),
+        "hull_margin_repo_high": _percentage_points(cluster[1]),
         "rate_repo_low": rates[0],
         "rate_repo_high": rates[1],
         "p": bootstrap.bootstrap_p_value(chance.margin[:, k]),
@@ -195,7 +199,7 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
         "lead_low": 100 * ahead[0],
         "lead_high": 100 * ahead[1],
         "mcnemar_p": bootstrap.mcnemar_test(rate, strong) if whole else None,
-        "non_inferior": bootstrap.is_non_inferior(chance.lead[:, k], field.margin),
+        "non_inferior": bootstrap.is_non_inferior(chance.lead[:, k], field.non_inferiority_margin),
         "on_pareto_probability": float(chance.pareto[k]),
     }
 
@@ -204,9 +208,9 @@ def _beyond_cascade(
     rate: Floats,
     usd: Floats,
     k: int,
-    chance: _Chance,
+    chance: _ResampledFigures,
     plays: tuple[Floats, Floats, int | None],
-    field: Field,
+    field: SystemField,
 ) -> dict[str, Any]:
     """The margin over blind mixes of the systems and the plain cascade: routing, not verifying."""
     every, costs, plain = plays
@@ -216,22 +220,22 @@ def _beyond_cascade(
     prices = np.append(field.cost, costs[plain].mean())
     low, high = bootstrap.percentile_interval(chance.mixed[:, k])
     return {
-        "cascade_margin_pp": _pp(
+        "cascade_margin_pp": _percentage_points(
             float(metrics.hull_margin(usd.mean(), rate.mean(), prices, points))
         ),
-        "cascade_margin_low": _pp(low),
-        "cascade_margin_high": _pp(high),
+        "cascade_margin_low": _percentage_points(low),
+        "cascade_margin_high": _percentage_points(high),
         "cascade_p": 1.0 if k == plain else bootstrap.bootstrap_p_value(chance.mixed[:, k]),
     }
 
 
-def _of_curve(entry: BoardEntry, played: SimulatedRun, field: Field) -> dict[str, Any]:
+def _curve_figures(entry: BoardEntry, played: SimulatedRun, field: SystemField) -> dict[str, Any]:
     """Figures of the whole curve; of one point when there is no knob to turn."""
     plays = (played, *entry.curve)
     rate = np.array([p.resolved.mean() for p in plays])
     cost = np.array([p.usd.mean() for p in plays])
-    calls = np.array([np.minimum(p.runs[:, field.strong], 1).mean() for p in plays])
-    weak, strong = 0, field.strong
+    calls = np.array([np.minimum(p.runs[:, field.best_system_index], 1).mean() for p in plays])
+    weak, strong = 0, field.best_system_index
     gap = np.asarray(metrics.pgr(rate, float(field.rate[weak]), float(field.rate[strong])))
     low, high = float(field.cost.min()), float(field.cost.max())
     run = float(field.cost[strong] - field.cost[weak])
@@ -254,16 +258,16 @@ def _of_curve(entry: BoardEntry, played: SimulatedRun, field: Field) -> dict[str
 
 
 def _regrets(
-    rate: Floats, usd: Floats, bounds: Sequence[OracleBound], field: Field
+    rate: Floats, usd: Floats, bounds: Sequence[OracleBound], field: SystemField
 ) -> dict[str, Any]:
     names = ("regret", "regret_abandon")
     return {
-        name: metrics.regret(rate, usd, (bound.resolved, bound.usd), field.value)
+        name: metrics.regret(rate, usd, (bound.resolved, bound.usd), field.usd_per_resolved)
         for name, bound in zip(names, bounds, strict=False)
     }
 
 
-def _twins(there: Sequence[BoardEntry]) -> dict[str, str]:
+def _same_decisions(there: Sequence[BoardEntry]) -> dict[str, str]:
     """Policy -> the one whose decisions it takes: exact before drawn, real before surrogate."""
     found: dict[str, str] = {}
     ordered = sorted(there, key=lambda entry: (entry.drawn, bool(entry.surrogate)))
@@ -275,7 +279,7 @@ def _twins(there: Sequence[BoardEntry]) -> dict[str, str]:
     return found
 
 
-def _bare(entry: BoardEntry, n: int) -> dict[str, Any]:
+def _empty_row(entry: BoardEntry, n: int) -> dict[str, Any]:
     """Every figure of a row that could not run is None; it still says what it is."""
     nothing = ("resolved", "rate", "rate_low", "rate_high", "usd", "usd_per_issue", "usd_low",
                "usd_high", "hull_margin_pp", "hull_margin_low", "hull_margin_high", "aiq", "apgr",
@@ -285,16 +289,16 @@ def _bare(entry: BoardEntry, n: int) -> dict[str, Any]:
             "verdict": f"unavailable: {entry.trouble}"}  # fmt: skip
 
 
-def _mean(played: SimulatedRun | None) -> float | None:
+def _mean_resolved(played: SimulatedRun | None) -> float | None:
     return None if played is None else float(played.resolved.mean())
 
 
-def _pp(share: float) -> float:
+def _percentage_points(share: float) -> float:
     """Percentage points, without the dust of rounding."""
     return round(100 * share, 9) + 0.0
 
 
-def _plain(value: Any) -> Any:
+def _plain_number(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -8,15 +8,15 @@ from typing import Any
 from swe_router.stats import significance
 
 ABOVE, NEITHER, BELOW = "above hull", "not distinguishable from a random mix", "below hull"
-FEW = 10
+MIN_INSTANCES = 10
 """Issues below which no row is compared with a random mix."""
-LEVEL = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 """Level of Holm's correction over the policies of the board, which a row's word rests on."""
-SLACK = 1e-9
+ROUNDING_SLACK = 1e-9
 """A system on the hull is exactly on it in every resample, up to rounding."""
 
 
-def tell(lines: Sequence[dict[str, Any]]) -> None:
+def set_verdict_words(lines: Sequence[dict[str, Any]]) -> None:
     """Put the words of every row that ran into it: Holm's p-values, then verdicts."""
     _adjust(lines)
     _shared(lines)
@@ -29,26 +29,26 @@ def _set_words(line: dict[str, Any]) -> None:
     """The words of a row that ran, from its intervals and Holm's p-values, in place."""
     n = int(line["n"])
     low, high = (line[f"hull_margin_{end}"] / 100 for end in ("low", "high"))
-    line["hull_verdict"] = _word(low, high, n, line.get("p_holm"))
+    line["hull_verdict"] = _margin_word(low, high, n, line.get("p_holm"))
     if "cascade_margin_low" in line:
         low, high = (line[f"cascade_margin_{end}"] / 100 for end in ("low", "high"))
-        line["cascade_verdict"] = _word(low, high, n, line.get("cascade_p_holm"))
+        line["cascade_verdict"] = _margin_word(low, high, n, line.get("cascade_p_holm"))
     policy = "same_as" in line
-    line["verdict"] = _verdict(line) if policy else line["hull_verdict"]
+    line["verdict"] = _row_verdict(line) if policy else line["hull_verdict"]
 
 
-def _word(low: float, high: float, n: int, p: float | None) -> str:
+def _margin_word(low: float, high: float, n: int, p: float | None) -> str:
     """What the interval bears; a resample of a handful of issues bears nothing.
 
     ``p`` is corrected for the number of policies that the board tries (Holm 1979); None for what
     is not among them, whose interval alone decides.
     """
-    if n < FEW or (p is not None and p >= LEVEL):
+    if n < MIN_INSTANCES or (p is not None and p >= SIGNIFICANCE_LEVEL):
         return NEITHER
-    return ABOVE if low > SLACK else BELOW if high < -SLACK else NEITHER
+    return ABOVE if low > ROUNDING_SLACK else BELOW if high < -ROUNDING_SLACK else NEITHER
 
 
-def _verdict(line: Mapping[str, Any]) -> str:
+def _row_verdict(line: Mapping[str, Any]) -> str:
     """An alias is no policy; a stand-in is no proof; only then the hull decides."""
     if line["same_as"]:
         return f"same as {line['same_as']}"

@@ -60,12 +60,12 @@ def ladder(
         raise UsageError("name the systems with --weak A --strong B, or with --models A,B,C")
     known = points(table, instances)
     if weak:
-        pair = [table.named(weak), table.named(strong)]
+        pair = [table.system_named(weak), table.system_named(strong)]
         if pair[0] == pair[1]:
             raise UsageError(f"--weak and --strong are both {pair[0]!r}")
         return pair
     if models:
-        wanted = list(dict.fromkeys(table.named(word) for word in models))
+        wanted = list(dict.fromkeys(table.system_named(word) for word in models))
         usd = {p.system: p.usd for p in known}
         if len(wanted) < 2:
             raise UsageError(f"--models names one system, {wanted[0]!r}: a ladder needs two")

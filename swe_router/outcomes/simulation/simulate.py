@@ -39,19 +39,19 @@ from swe_router.stats.arrays import Floats
 
 REPLICATES = 40
 """Worlds for policies whose decisions hang together."""
-UNBOUND = Decimal(10**9)
+UNLIMITED_USD = Decimal(10**9)
 """The purse of a replay without a budget, USD."""
 MAX_MOVES = 12
 
 
 @dataclass(frozen=True)
-class Leaf:
+class SimulatedEnding:
     """One way in which an instance may end."""
 
     probability: float
     resolved: float
     usd: float
-    path: tuple[tuple[str, int], ...]
+    arm_runs: tuple[tuple[str, int], ...]
     """(arm, nth run) of every run, in order."""
     handed_in: int | None
     modes: tuple[str, ...] = ()
@@ -68,11 +68,11 @@ class SimulatedRun:
     """Expected USD, (n,)."""
     runs: Floats
     """Expected number of runs of each arm, (n, m)."""
-    first: Floats
+    first_arm_probability: Floats
     """Probability that the first run is of each arm, (n, m)."""
     signature: tuple[Any, ...]
     """What it did on each instance; equal where two policies decide alike."""
-    most_spent: float = 0.0
+    max_spent_usd: float = 0.0
     """The most USD that any world spent; with a budget, never above it."""
 
 
@@ -89,19 +89,21 @@ def play(
     ``budget`` is a hard cap in USD for all instances together: then every policy is played
     sequentially, in ``order`` (indices of instances; each world has its own shuffle without one).
     """
-    whole = Budget(dollars=UNBOUND if budget is None else budget)
+    whole = Budget(dollars=UNLIMITED_USD if budget is None else budget)
     prepared = policy.prepare(stage.features, whole)
     if budget is None and not is_sequential(policy):
-        leaves = [list(_branches(prepared, stage, one)) for one in stage.features]
-        return _expected(leaves, stage)
+        leaves = [list(_possible_endings(prepared, stage, one)) for one in stage.features]
+        return _expected_over_endings(leaves, stage)
     worlds = [
-        list(_world(prepared, stage, whole.dollars, _order(stage, order, k), k))
+        list(
+            _simulate_replicate(prepared, stage, whole.dollars, _instance_order(stage, order, k), k)
+        )
         for k in range(replicates)
     ]
-    return _averaged(worlds, stage)
+    return _mean_of_replicates(worlds, stage)
 
 
-def handed_in(policy: Policy, features: Features, history: Sequence[Outcome]) -> int | None:
+def submitted_index(policy: Policy, features: Features, history: Sequence[Outcome]) -> int | None:
     """Index of the candidate that is handed in: the last accepted one, else the last of all.
 
     The same order as selector ``test-pass-rate`` gives to candidates that differ in nothing else.
@@ -115,13 +117,13 @@ def handed_in(policy: Policy, features: Features, history: Sequence[Outcome]) ->
     return accepted[-1] if accepted else len(history) - 1
 
 
-def _purse(budget: Decimal, spent: Decimal, left: int) -> BudgetView:
+def _budget_view(budget: Decimal, spent: Decimal, left: int) -> BudgetView:
     return BudgetView(
         budget=budget, spent=spent, reserved=Decimal(0), instances_left=left, clock=0.0
     )
 
 
-def _moves(
+def _next_moves(
     policy: Policy, features: Features, history: Sequence[Outcome], purse: BudgetView
 ) -> Sequence[tuple[float, RouteDecision]]:
     mixture = deciding_policy(policy, features)
@@ -130,7 +132,7 @@ def _moves(
     return [(1.0, policy.decide(features, history, purse))]
 
 
-def _cells(
+def _recorded_cells(
     stage: Simulation, features: Features, plans: Iterable[Plan], before: Sequence[Cell]
 ) -> list[Cell]:
     """The recorded runs of a move, dearer by what they are handed over from those before it."""
@@ -139,24 +141,26 @@ def _cells(
         cell = stage.cell(features.instance_id, plan.arm, now[plan.arm.model])
         now[plan.arm.model] += 1
         if plan.handover != "fresh" and before:
-            cell = cell.begun(plan, reread(before[-1].row, cell.row, plan.handover))
+            cell = cell.with_handover(plan, reread(before[-1].row, cell.row, plan.handover))
         found.append(cell)
     return found
 
 
-def _branches(policy: Policy, stage: Simulation, features: Features) -> Iterator[Leaf]:
+def _possible_endings(
+    policy: Policy, stage: Simulation, features: Features
+) -> Iterator[SimulatedEnding]:
     """Every way in which an instance may end, by depth-first walk over verdicts."""
-    purse = _purse(UNBOUND, Decimal(0), len(stage.features))
+    purse = _budget_view(UNLIMITED_USD, Decimal(0), len(stage.features))
     open_: list[tuple[float, tuple[Cell, ...], tuple[Outcome, ...]]] = [(1.0, (), ())]
     while open_:
         probability, cells, history = open_.pop()
-        for share, move in _moves(policy, features, history, purse):
+        for share, move in _next_moves(policy, features, history, purse):
             if share <= 0:
                 continue
             if not isinstance(move, Try) or len(history) >= MAX_MOVES:
-                yield _leaf(policy, features, probability * share, cells, history)
+                yield _ending_of(policy, features, probability * share, cells, history)
                 continue
-            new = _cells(stage, features, move.plans, cells)
+            new = _recorded_cells(stage, features, move.plans, cells)
             grown = [(probability * share, history)]
             for cell in new:
                 grown = [
@@ -171,37 +175,37 @@ def _branches(policy: Policy, stage: Simulation, features: Features) -> Iterator
             open_ += [(chance, (*cells, *new), past) for chance, past in grown]
 
 
-def _leaf(
+def _ending_of(
     policy: Policy,
     features: Features,
     probability: float,
     cells: Sequence[Cell],
     history: Sequence[Outcome],
-) -> Leaf:
-    chosen = handed_in(policy, features, history)
+) -> SimulatedEnding:
+    chosen = submitted_index(policy, features, history)
     used: Counter[str] = Counter()
     path = []
     for outcome in history:
         path.append((str(outcome.arm), used[str(outcome.arm)]))
         used[str(outcome.arm)] += 1
-    return Leaf(
+    return SimulatedEnding(
         probability,
         0.0 if chosen is None else cells[chosen].resolved,
         sum(cell.usd for cell in cells),
         tuple(path),
         chosen,
-        _modes(history),
+        _handover_modes(history),
     )
 
 
-def _modes(history: Sequence[Outcome]) -> tuple[str, ...]:
+def _handover_modes(history: Sequence[Outcome]) -> tuple[str, ...]:
     modes = tuple(outcome.attempt.plan.handover for outcome in history)
     return () if set(modes) <= {"fresh"} else modes
 
 
-def _world(
+def _simulate_replicate(
     policy: Policy, stage: Simulation, budget: Decimal, order: Sequence[int], replicate: int
-) -> Iterator[tuple[int, Leaf]]:
+) -> Iterator[tuple[int, SimulatedEnding]]:
     """One world: the instances in order, one purse, the verdicts of this replicate."""
     spent = Decimal(0)
     for done, number in enumerate(order):
@@ -209,23 +213,25 @@ def _world(
         cells: tuple[Cell, ...] = ()
         history: tuple[Outcome, ...] = ()
         for _ in range(MAX_MOVES):
-            purse = _purse(budget, spent, len(order) - done)
+            purse = _budget_view(budget, spent, len(order) - done)
             move = policy.decide(features, history, purse)
             if not isinstance(move, Try):
                 break
-            new = _cells(stage, features, move.plans, cells)
+            new = _recorded_cells(stage, features, move.plans, cells)
             limits = (plan.budget.dollars for plan in move.plans)
-            if sum(limits) + sum(cell.extra for cell in new) > purse.left:
+            if sum(limits) + sum(cell.extra_usd for cell in new) > purse.left:
                 break  # the ledger would refuse the attempt
             seen = [c.accepted if stage.channel.draw(c.row, replicate) else c.refused for c in new]
             cells, history = (*cells, *new), (*history, *seen)
             spent += sum((outcome.attempt.trajectory.usd for outcome in seen), Decimal(0))
-        leaf = _leaf(policy, features, 1.0, cells, history)
+        leaf = _ending_of(policy, features, 1.0, cells, history)
         yield number, leaf
-        policy = policy.update(_record(features, history, leaf))
+        policy = policy.update(_record_for_update(features, history, leaf))
 
 
-def _record(features: Features, history: tuple[Outcome, ...], leaf: Leaf) -> RunRecord:
+def _record_for_update(
+    features: Features, history: tuple[Outcome, ...], leaf: SimulatedEnding
+) -> RunRecord:
     """What a live run would have given to ``update``; no official verdict is in it."""
     chosen = None if leaf.handed_in is None else history[leaf.handed_in].attempt.id
     return RunRecord(
@@ -242,15 +248,17 @@ def _record(features: Features, history: tuple[Outcome, ...], leaf: Leaf) -> Run
     )
 
 
-def _order(stage: Simulation, order: Sequence[int] | None, replicate: int) -> Sequence[int]:
+def _instance_order(
+    stage: Simulation, order: Sequence[int] | None, replicate: int
+) -> Sequence[int]:
     if order is not None:
         return order
     shuffled: list[int] = np.random.default_rng(replicate).permutation(len(stage.features)).tolist()
     return shuffled
 
 
-def _expected(
-    leaves: Sequence[Sequence[Leaf]], stage: Simulation, most: float = 0.0
+def _expected_over_endings(
+    leaves: Sequence[Sequence[SimulatedEnding]], stage: Simulation, most: float = 0.0
 ) -> SimulatedRun:
     size, arms = len(leaves), {arm: column for column, arm in enumerate(stage.arms)}
     resolved, usd = np.zeros(size), np.zeros(size)
@@ -259,29 +267,31 @@ def _expected(
         for leaf in ends:
             resolved[row] += leaf.probability * leaf.resolved
             usd[row] += leaf.probability * leaf.usd
-            for arm, _ in leaf.path:
+            for arm, _ in leaf.arm_runs:
                 runs[row, arms[arm]] += leaf.probability
-            if leaf.path:
-                first[row, arms[leaf.path[0][0]]] += leaf.probability
+            if leaf.arm_runs:
+                first[row, arms[leaf.arm_runs[0][0]]] += leaf.probability
     return SimulatedRun(
-        resolved, usd, runs, first, tuple(_signature(ends) for ends in leaves), most
+        resolved, usd, runs, first, tuple(_path_signature(ends) for ends in leaves), most
     )
 
 
-def _averaged(worlds: Sequence[Sequence[tuple[int, Leaf]]], stage: Simulation) -> SimulatedRun:
+def _mean_of_replicates(
+    worlds: Sequence[Sequence[tuple[int, SimulatedEnding]]], stage: Simulation
+) -> SimulatedRun:
     share = 1 / len(worlds)
-    leaves: list[list[Leaf]] = [[] for _ in stage.features]
+    leaves: list[list[SimulatedEnding]] = [[] for _ in stage.features]
     for world in worlds:
         for number, leaf in world:
             leaves[number].append(replace(leaf, probability=share))
     most = max(sum(leaf.usd for _, leaf in world) for world in worlds)
-    return _expected(leaves, stage, most)
+    return _expected_over_endings(leaves, stage, most)
 
 
-def _signature(ends: Sequence[Leaf]) -> tuple[Any, ...]:
+def _path_signature(ends: Sequence[SimulatedEnding]) -> tuple[Any, ...]:
     """Paths with their rounded probabilities: equal where two policies do the same."""
     weights: dict[Any, float] = {}
     for leaf in ends:
-        key = (leaf.path, leaf.handed_in, leaf.modes)
+        key = (leaf.arm_runs, leaf.handed_in, leaf.modes)
         weights[key] = weights.get(key, 0.0) + leaf.probability
     return tuple(sorted((key, round(weight, 6)) for key, weight in weights.items()))

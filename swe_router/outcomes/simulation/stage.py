@@ -30,7 +30,7 @@ from swe_router.records import (
     Verdict,
 )
 
-VERIFIER = "channel"
+SIMULATED_VERIFIER = "channel"
 
 
 class MissingRun(UsageError):
@@ -48,7 +48,7 @@ class Cell:
     """What the policy looks back on when the verifier passed the patch."""
     refused: Outcome
     """The same when it did not."""
-    extra: Decimal = Decimal(0)
+    extra_usd: Decimal = Decimal(0)
     """USD in addition to the recorded cost: the prefix of a run that did not begin fresh."""
 
     @property
@@ -60,10 +60,10 @@ class Cell:
     def usd(self) -> float:
         """USD of the run."""
         assert self.row.usd is not None
-        return self.row.usd + float(self.extra)
+        return self.row.usd + float(self.extra_usd)
 
-    def begun(self, plan: Plan, extra: Decimal) -> Cell:
-        """A copy of the recorded run with the hand-over of ``plan`` and ``extra`` USD added."""
+    def with_handover(self, plan: Plan, extra: Decimal) -> Cell:
+        """A copy of the recorded run with the hand-over of ``plan`` and ``extra_usd`` USD added."""
 
         def dearer(outcome: Outcome) -> Outcome:
             old = outcome.attempt
@@ -73,7 +73,7 @@ class Cell:
             return outcome.model_copy(update={"attempt": new})
 
         return replace(
-            self, accepted=dearer(self.accepted), refused=dearer(self.refused), extra=extra
+            self, accepted=dearer(self.accepted), refused=dearer(self.refused), extra_usd=extra
         )
 
 
@@ -100,7 +100,7 @@ class Simulation:
                 key = (feature.instance_id, plan.arm.model)
                 costed = [row for row in self.table.runs.get(key, ()) if row.usd is not None]
                 for nth, row in enumerate(costed):
-                    made[(*key, nth)] = _cell(row, plan, nth, self.channel)
+                    made[(*key, nth)] = _make_cell(row, plan, nth, self.channel)
         return made
 
     def cell(self, instance_id: str, arm: Arm, nth: int) -> Cell:
@@ -118,7 +118,7 @@ class Simulation:
             Example(
                 features=feature,
                 runs={
-                    arm: tuple(_tried(self.cells[key]) for nth in range(64)
+                    arm: tuple(_as_tried(self.cells[key]) for nth in range(64)
                                if (key := (feature.instance_id, arm, nth)) in self.cells)
                     for arm in self.arms
                 },
@@ -127,7 +127,7 @@ class Simulation:
         )  # fmt: skip
 
 
-def stage(
+def build_simulation(
     table: OutcomeTable,
     systems: Sequence[str],
     features: Sequence[Features],
@@ -138,19 +138,24 @@ def stage(
     An attempt's dollar limit is the dearest recorded run of its system, rounded up to a cent.
     Raises ``UsageError`` when no instance is left, or a system has no cost at all.
     """
-    wanted = [feature for feature in features
-              if all(_costed(table, feature.instance_id, name) for name in systems)]  # fmt: skip
+    wanted = [
+        feature
+        for feature in features
+        if all(_runs_with_cost(table, feature.instance_id, name) for name in systems)
+    ]
     if not wanted:
-        raise UsageError(_nothing(table, systems, features))
-    ladder = tuple(Plan(arm=Arm(model=name), budget=_limit(table, name)) for name in systems)
+        raise UsageError(_no_instances_message(table, systems, features))
+    ladder = tuple(Plan(arm=Arm(model=name), budget=_usd_limit(table, name)) for name in systems)
     return Simulation(table, ladder, tuple(wanted), channel)
 
 
-def _costed(table: OutcomeTable, instance_id: str, system: str) -> bool:
+def _runs_with_cost(table: OutcomeTable, instance_id: str, system: str) -> bool:
     return any(row.usd is not None for row in table.runs.get((instance_id, system), ()))
 
 
-def _nothing(table: OutcomeTable, systems: Sequence[str], features: Sequence[Features]) -> str:
+def _no_instances_message(
+    table: OutcomeTable, systems: Sequence[str], features: Sequence[Features]
+) -> str:
     bare = [s for s in systems if not any(r.usd is not None for r in table.rows if r.system == s)]
     if bare:
         return f"no cost is known of {', '.join(bare)}: leave it out, or give its cost"
@@ -160,20 +165,20 @@ def _nothing(table: OutcomeTable, systems: Sequence[str], features: Sequence[Fea
     return f"no instance has a run of each of {', '.join(systems)}"
 
 
-def _limit(table: OutcomeTable, system: str) -> Budget:
+def _usd_limit(table: OutcomeTable, system: str) -> Budget:
     dearest = max(row.usd for row in table.rows if row.system == system and row.usd is not None)
     return Budget(dollars=Decimal(math.ceil(dearest * 100 - 1e-9)) / 100)
 
 
-def _tried(cell: Cell) -> RecordedRun:
+def _as_tried(cell: Cell) -> RecordedRun:
     row = cell.row
     return RecordedRun(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
                  passes=cell.passes, probability=cell.accepted.probability)  # fmt: skip
 
 
-def _cell(row: OutcomeRow, plan: Plan, nth: int, channel: VerifierModel) -> Cell:
+def _make_cell(row: OutcomeRow, plan: Plan, nth: int, channel: VerifierModel) -> Cell:
     chance = channel.probability(row)
-    verifier = VERIFIER if chance is None else ACCEPTANCE
+    verifier = SIMULATED_VERIFIER if chance is None else ACCEPTANCE
 
     def outcome(passed: bool) -> Outcome:
         name = f"{row.system}.{nth + 1}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from swe_router.errors import UsageError
 from swe_router.outcomes.tables.table import OutcomeRow
 
-KNOWN = "perfect, existing-tests, hybrid, recorded, tpr=.9,fpr=.3 (0 to 1 each)"
+KNOWN_FORMS = "perfect, existing-tests, hybrid, recorded, tpr=.9,fpr=.3 (0 to 1 each)"
 ASSUMPTION = "verifier errors are drawn independently of how hard the issue is"
 
 
@@ -86,12 +86,12 @@ PRESETS = {
 }
 
 
-def stated(text: str) -> bool:
+def states_rates(text: str) -> bool:
     """Whether a text states its rates itself, and does not name a run."""
     return text in PRESETS or "=" in text
 
 
-def parse(text: str) -> VerifierModel:
+def parse_verifier_model(text: str) -> VerifierModel:
     """``perfect``, ``existing-tests``, ``hybrid``, ``recorded`` or ``tpr=.9,fpr=.3``.
 
     A graded run can be named as well, which the caller knows how to read (``stated`` tells).
@@ -105,5 +105,5 @@ def parse(text: str) -> VerifierModel:
         if cells or not (0 <= channel.tpr <= 1 and 0 <= channel.fpr <= 1):
             raise ValueError
     except (ValueError, KeyError):
-        raise UsageError(f"--verifier {text!r}: write {KNOWN}, or a graded run") from None
+        raise UsageError(f"--verifier {text!r}: write {KNOWN_FORMS}, or a graded run") from None
     return channel

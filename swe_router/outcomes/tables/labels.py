@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from swe_router.errors import UsageError
 from swe_router.outcomes.tables.table import check_columns
 
-TRUE = frozenset(("1", "true", "yes", "1.0", "resolved"))
-FALSE = frozenset(("0", "false", "no", "0.0", "unresolved"))
+TRUE_CELLS = frozenset(("1", "true", "yes", "1.0", "resolved"))
+FALSE_CELLS = frozenset(("0", "false", "no", "0.0", "unresolved"))
 
 
 def read_labels(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
@@ -29,7 +29,7 @@ def read_labels(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
     """
     found: dict[tuple[str, str], bool] = {}
     for path in paths:
-        for number, row in enumerate(objects(path), 1):
+        for number, row in enumerate(read_objects(path), 1):
             where = f"{path}, row {number}"
             missing = [n for n in ("instance_id", "candidate", "resolved") if n not in row]
             if missing:
@@ -38,10 +38,10 @@ def read_labels(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
             word = "" if given is None else str(given).strip().casefold()
             if not word:
                 continue
-            if word not in TRUE | FALSE:
+            if word not in TRUE_CELLS | FALSE_CELLS:
                 raise UsageError(f"{where}: resolved is {given!r}, not true or false")
             key = (str(row["instance_id"]), str(row["candidate"]))
-            if found.setdefault(key, word in TRUE) != (word in TRUE):
+            if found.setdefault(key, word in TRUE_CELLS) != (word in TRUE_CELLS):
                 raise UsageError(
                     f"{where}: {key[0]}, candidate {key[1]} has another result in an earlier row"
                 )
@@ -52,7 +52,7 @@ class LabelRow(NamedTuple):
     """A row of ``verify``."""
 
     file: Path
-    where: str
+    place: str
     """File and number of the row."""
     key: tuple[str, str]
     """Instance id and candidate."""
@@ -69,7 +69,7 @@ def verify_rows(paths: Sequence[Path]) -> list[LabelRow]:
     whole: dict[tuple[str, str, str], LabelRow] = {}
     for path in paths:
         last: dict[tuple[str, str], LabelRow] = {}
-        for number, row in enumerate(objects(path), 1):
+        for number, row in enumerate(read_objects(path), 1):
             where = f"{path}, row {number}"
             try:
                 key = str(row["instance_id"]), str(row["candidate"])
@@ -80,7 +80,7 @@ def verify_rows(paths: Sequence[Path]) -> list[LabelRow]:
     return list(whole.values())
 
 
-def objects(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_objects(path: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of a .jsonl, .json or .csv, gzipped or not. Raises ``UsageError``."""
     try:
         raw = path.read_bytes()
@@ -94,7 +94,7 @@ def objects(path: Path) -> Iterator[Mapping[str, Any]]:
         check_columns(list(reader.fieldnames or []), path)
         yield from reader
         return
-    for where, piece in _pieces(text):
+    for where, piece in _json_values(text):
         try:
             found = json.loads(piece)
         except (ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ def objects(path: Path) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def _pieces(text: str) -> Iterator[tuple[str, str]]:
+def _json_values(text: str) -> Iterator[tuple[str, str]]:
     """A list as a whole, else line by line."""
     if text.lstrip().startswith("["):
         yield "", text

@@ -48,10 +48,10 @@ class OutcomeRow:
 
 
 COLUMNS = tuple(one.name for one in fields(OutcomeRow))
-_INTEGERS = frozenset(
+_INTEGER_COLUMNS = frozenset(
     ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "steps")
 )
-_NUMBERS = frozenset(("usd", "seconds", "probability"))
+_NUMBER_COLUMNS = frozenset(("usd", "seconds", "probability"))
 _TRUE, _FALSE = frozenset(("1", "true", "yes", "1.0")), frozenset(("0", "false", "no", "0.0"))
 
 
@@ -80,10 +80,11 @@ class OutcomeTable:
         for row in self.rows:
             found.setdefault((row.instance_id, row.system), []).append(row)
         return {
-            key: tuple(sorted(rows, key=lambda r: _natural(r.run))) for key, rows in found.items()
+            key: tuple(sorted(rows, key=lambda r: _natural_order(r.run)))
+            for key, rows in found.items()
         }
 
-    def named(self, word: str) -> str:
+    def system_named(self, word: str) -> str:
         """The system of this name, or the only one that contains it.
 
         Raises ``UsageError`` that names the systems that there are.
@@ -98,7 +99,7 @@ class OutcomeTable:
         raise UsageError(f"{word!r} {what}: there is {there}")
 
 
-def _natural(run: str) -> tuple[int, str]:
+def _natural_order(run: str) -> tuple[int, str]:
     return (int(run) if run.isdigit() else 1 << 30, run)
 
 
@@ -115,7 +116,7 @@ def read_tidy_table(path: Path) -> OutcomeTable:
             f"{path} has no column {', '.join(missing)} (found: {found});"
             " `swe-router outcomes import` reads other forms"
         )
-    return OutcomeTable(tuple(parsed(lines, str(path))), str(path))
+    return OutcomeTable(tuple(parse_rows(lines, str(path))), str(path))
 
 
 def text_cells(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
@@ -148,11 +149,11 @@ def check_columns(names: Sequence[str], path: Path) -> None:
         )
 
 
-def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[OutcomeRow]:
+def parse_rows(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[OutcomeRow]:
     """Rows of text cells; raises ``UsageError`` with place and cell."""
     seen: set[tuple[str, str, str]] = set()
     for number, line in enumerate(lines, 2):
-        row = row_of(line, f"{where}:{number}")
+        row = parse_row(line, f"{where}:{number}")
         key = (row.instance_id, row.system, row.run)
         if key in seen:
             raise UsageError(
@@ -163,7 +164,7 @@ def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Ou
         yield row
 
 
-def row_of(line: Mapping[str, str | None], where: str) -> OutcomeRow:
+def parse_row(line: Mapping[str, str | None], where: str) -> OutcomeRow:
     """A row from its text cells by column; raises ``UsageError`` with place and cell."""
     cells: dict[str, object] = {}
     for name in COLUMNS:
@@ -172,8 +173,8 @@ def row_of(line: Mapping[str, str | None], where: str) -> OutcomeRow:
             if cell.casefold() not in _TRUE | _FALSE:
                 raise UsageError(f"{where}: resolved is {cell[:60]!r}, not 0 or 1")
             cells[name] = cell.casefold() in _TRUE
-        elif cell and name in _INTEGERS | _NUMBERS:
-            cells[name] = _number(cell, name, where)
+        elif cell and name in _INTEGER_COLUMNS | _NUMBER_COLUMNS:
+            cells[name] = _parse_number(cell, name, where)
         elif cell:
             cells[name] = cell
     for name in ("instance_id", "system"):
@@ -182,7 +183,7 @@ def row_of(line: Mapping[str, str | None], where: str) -> OutcomeRow:
     return OutcomeRow(**cells)  # type: ignore[arg-type]
 
 
-def _number(cell: str, name: str, where: str) -> int | float:
+def _parse_number(cell: str, name: str, where: str) -> int | float:
     try:
         value = float(cell)
     except ValueError:
@@ -191,7 +192,7 @@ def _number(cell: str, name: str, where: str) -> int | float:
         raise UsageError(f"{where}: {name} is {cell}, which is no amount")
     if name == "probability" and value > 1:
         raise UsageError(f"{where}: probability is {cell}, more than 1")
-    return round(value) if name in _INTEGERS else value
+    return round(value) if name in _INTEGER_COLUMNS else value
 
 
 def write_table(table: OutcomeTable, path: Path) -> None:

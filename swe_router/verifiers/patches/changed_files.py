@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.patches.path_kinds import is_test_module
 
-_TEST_LINE = re.compile(r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b")
+_TEST_DEFINITION = re.compile(
+    r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b"
+)
 
 
 def deleted_tests(files: Iterable[PatchSummary], is_test: Callable[[str], bool]) -> list[str]:
@@ -33,5 +35,5 @@ def deleted_tests(files: Iterable[PatchSummary], is_test: Callable[[str], bool])
 
 
 def _test_names(lines: Iterable[str]) -> list[str]:
-    found = (_TEST_LINE.match(line) for line in lines)
+    found = (_TEST_DEFINITION.match(line) for line in lines)
     return [match.group(1) or match.group(2) for match in found if match]

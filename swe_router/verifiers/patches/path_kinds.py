@@ -42,7 +42,7 @@ def is_test_module(path: str) -> bool:
     return path.endswith(".py") and bool(_TEST_FILE.match(posixpath.basename(path)))
 
 
-def is_git(path: str) -> bool:
+def is_git_internal(path: str) -> bool:
     """True for what git keeps for itself: no change of a project, and its hooks are run."""
     return ".git" in path.split("/")
 

@@ -15,26 +15,28 @@ from swe_router.shell import Command
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.reproduction import invoked, printed_output
 from swe_router.verifiers.reproduction.invoked import Folder, InvokedRun
-from swe_router.verifiers.reproduction.single_run import Test, Way
+from swe_router.verifiers.reproduction.single_run import RunMode, Test
 
-MAX_TEXT = 20_000
+MAX_SCRIPT_CHARS = 20_000
 """Characters of a script; longer ones are data."""
-MAX_FILES = 20
+MAX_NEEDED_FILES = 20
 """Files put next to a script."""
-_OPENS = re.compile(r"(create|open) +(\S+\.py)(?: \d+)?\s*\Z")
-_EDITS = re.compile(r"edit +(\d+):(\d+)[^\n]*\n(.*?)\n?end_of_edit\s*\Z", re.S)
-_SHARED = frozenset({"", "tests", "test", "testing", "tmp", "testbed", "src", "django", "sympy"})
+_OPEN_FILE_COMMAND = re.compile(r"(create|open) +(\S+\.py)(?: \d+)?\s*\Z")
+_EDIT_LINES_COMMAND = re.compile(r"edit +(\d+):(\d+)[^\n]*\n(.*?)\n?end_of_edit\s*\Z", re.S)
+_COMMON_FOLDERS = frozenset(
+    {"", "tests", "test", "testing", "tmp", "testbed", "src", "django", "sympy"}
+)
 """Folders that a script speaks of without meaning the agent's files in them."""
-MAX_LEFT = 6
+MAX_SCRIPTS_PER_ATTEMPT = 6
 """Scripts taken of one attempt, the most telling first."""
-CHANGED = 3
+MIN_USEFULNESS_OF_FIX = 3
 """``telling`` from which the runs of one text show a change between them."""
-MAX_TEXTS = 2
+MAX_TEXTS_PER_FILE = 2
 """Texts per file: the best script may depend on files an earlier command created."""
 
 
 @dataclass(frozen=True)
-class Ran:
+class RecordedRunOfScript:
     """One recorded run of a script."""
 
     step: int
@@ -49,13 +51,16 @@ class HarvestedScript:
     path: str
     """As the agent named it, from the work folder; ``inline-N.py`` for what never was a file."""
     test: Test
-    runs: list[Ran] = field(default_factory=list)
+    recorded_runs: list[RecordedRunOfScript] = field(default_factory=list)
     """Recorded runs of exactly this text."""
 
     @property
-    def telling(self) -> int:
+    def usefulness_hint(self) -> int:
         """How well its recorded runs show a bug and its fix, 0 to 4; a hint only."""
-        bad = [printed_output.is_bad(ran.exit_code, ran.output) for ran in self.runs]
+        bad = [
+            printed_output.seems_to_show_bug(ran.exit_code, ran.output)
+            for ran in self.recorded_runs
+        ]
         if True in bad and False in bad[bad.index(True) :]:
             return 4
         # Run again, it printed something else: something changed in between.
@@ -63,12 +68,12 @@ class HarvestedScript:
             len(
                 {
                     printed_output.output_digest(ran.output)
-                    for ran in (*self.runs[:1], *self.runs[-1:])
+                    for ran in (*self.recorded_runs[:1], *self.recorded_runs[-1:])
                 }
             )
             == 2
         ):
-            return CHANGED
+            return MIN_USEFULNESS_OF_FIX
         return 2 if True in bad else 0 if not bad else 1
 
 
@@ -80,10 +85,10 @@ def harvest_scripts(
     ``is_known``: whether a path lies in the repository at the base commit, or in the patch that
     the attempt handed in. ``workdir``: where the project lies in the attempt's sandbox.
     """
-    return _Watch(is_known, workdir).through(steps)
+    return _ScriptWatcher(is_known, workdir).follow(steps)
 
 
-class _Watch:
+class _ScriptWatcher:
     """The files that an agent made, as they are at each moment."""
 
     def __init__(self, is_known: Callable[[str], bool], workdir: str) -> None:
@@ -94,43 +99,48 @@ class _Watch:
         self.inline = 0
         self.opened = ""
 
-    def through(self, steps: Sequence[Step]) -> list[HarvestedScript]:
+    def follow(self, steps: Sequence[Step]) -> list[HarvestedScript]:
         for step in steps:
             for action in step.actions:
                 if action.call.name == "edit":
-                    self._edit(action)
+                    self._follow_edit_tool(action)
                 elif action.call.name == "bash":
-                    self._bash(action, str(action.call.arguments.get("command", "")), step.index)
-        return self._ranked()
+                    self._follow_bash(
+                        action, str(action.call.arguments.get("command", "")), step.index
+                    )
+        return self._ranked_scripts()
 
-    def _ranked(self) -> list[HarvestedScript]:
+    def _ranked_scripts(self) -> list[HarvestedScript]:
         """What is worth a run: the most telling first, then the later; other texts of a file last.
 
         Another text of a file is named for its place among them.
         """
         order = sorted(
-            enumerate(self.found.values()), key=lambda pair: (-pair[1].telling, -pair[0])
+            enumerate(self.found.values()), key=lambda pair: (-pair[1].usefulness_hint, -pair[0])
         )
         first: list[HarvestedScript] = []
         others: list[HarvestedScript] = []
         seen: Counter[str] = Counter()
-        for one in (one for _, one in order if one.telling):
+        for one in (one for _, one in order if one.usefulness_hint):
             seen[one.path] += 1
             if seen[one.path] == 1:
                 first.append(one)
-            elif seen[one.path] <= MAX_TEXTS and one.telling >= CHANGED:
+            elif (
+                seen[one.path] <= MAX_TEXTS_PER_FILE
+                and one.usefulness_hint >= MIN_USEFULNESS_OF_FIX
+            ):
                 others.append(replace(one, path=f"{one.path} (text {seen[one.path]})"))
-        return [*first, *others][:MAX_LEFT]
+        return [*first, *others][:MAX_SCRIPTS_PER_ATTEMPT]
 
-    def _edit(self, action: Action) -> None:
+    def _follow_edit_tool(self, action: Action) -> None:
         """A call of our own tool."""
         given = action.call.arguments
         if not action.call.error:
             old, new = str(given.get("old", "")), str(given.get("new", ""))
             path = self.home.path(str(given.get("path", "")))
-            self._change(path, given.get("action"), old, new)
+            self._change_file(path, given.get("action"), old, new)
 
-    def _editor(self, words: Sequence[str], where: Folder) -> None:
+    def _follow_swe_agent_editor(self, words: Sequence[str], where: Folder) -> None:
         """``str_replace_editor create PATH --file_text TEXT`` and the like, of SWE-agent."""
         if words[:1] != ["str_replace_editor"] or len(words) < 3:
             return
@@ -138,20 +148,20 @@ class _Watch:
         kind = {"str_replace": "replace"}.get(words[1], words[1])
         new = given.get("--file_text", given.get("--new_str", ""))
         if kind != "view":
-            self._change(where.path(words[2]), kind, given.get("--old_str", ""), new)
+            self._change_file(where.path(words[2]), kind, given.get("--old_str", ""), new)
 
-    def _lines(self, script: str) -> bool:
+    def _follow_line_edits(self, script: str) -> bool:
         """``create PATH``, then ``edit 1:1`` and lines up to ``end_of_edit``: older SWE-agent.
 
         True when the script was such an action.
         """
-        opened = _OPENS.match(script)
+        opened = _OPEN_FILE_COMMAND.match(script)
         if opened:
             self.opened = self.home.path(opened[2])
             if opened[1] == "create":
-                self._change(self.opened, "create", "", "\n")
+                self._change_file(self.opened, "create", "", "\n")
             return True
-        edit = _EDITS.match(script)
+        edit = _EDIT_LINES_COMMAND.match(script)
         if edit is None:
             return False
         before = self.files.get(self.opened)
@@ -161,7 +171,7 @@ class _Watch:
             self.files[self.opened] = "".join(f"{line}\n" for line in lines)
         return True
 
-    def _change(self, path: str, kind: object, old: str, new: str) -> None:
+    def _change_file(self, path: str, kind: object, old: str, new: str) -> None:
         """A file is created or some of its text replaced; after any other edit it is unknown."""
         before = self.files.get(path)
         if self.is_known(path):
@@ -173,9 +183,9 @@ class _Watch:
         elif path in self.files:
             self.files[path] = None
 
-    def _bash(self, action: Action, script: str, step: int) -> None:
+    def _follow_bash(self, action: Action, script: str, step: int) -> None:
         where, text = self.home, ""
-        if self._lines(script):
+        if self._follow_line_edits(script):
             return
         for command in shell.commands(script):
             program = shell.program(command.words)
@@ -183,21 +193,31 @@ class _Watch:
             if words[:1] == ["cd"] and len(words) > 1:
                 where = where.into(words[1])
                 continue
-            self._moved(words, where)
-            self._editor(words, where)
-            piped, text = text if command.piped else "", self._wrote(command, words, where, text)
+            self._follow_move(words, where)
+            self._follow_swe_agent_editor(words, where)
+            piped, text = (
+                text if command.piped else "",
+                self._follow_writes(command, words, where, text),
+            )
             if "xargs" in program.wrappers or (not command.known and not command.document):
                 continue
             variables = {name: v for name, v in program.variables.items() if name != "PATH"}
             for run in invoked.invoked_runs(words, command.document or piped, where):
-                self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
+                self._note_run(
+                    run,
+                    where,
+                    variables,
+                    RecordedRunOfScript(step, action.exit_code, action.observation),
+                )
 
-    def _wrote(self, command: Command, words: Sequence[str], where: Folder, piped: str) -> str:
+    def _follow_writes(
+        self, command: Command, words: Sequence[str], where: Folder, piped_text: str
+    ) -> str:
         """Follow what a command writes to files; its own output as far as that is known."""
         program = words[0] if words else ""
         output: str | None = None
         if (program == "cat" and len(words) == 1) or program == "tee":
-            output = command.document if not command.piped else piped
+            output = command.document if not command.piped else piped_text
         elif program == "echo" and command.known and not set(words[1:2]) & {"-e", "-n"}:
             output = " ".join(words[1:]) + "\n"
         targets = list(command.writes)
@@ -212,7 +232,7 @@ class _Watch:
             self.files[path] = whole
         return output or ""
 
-    def _moved(self, words: Sequence[str], where: Folder) -> None:
+    def _follow_move(self, words: Sequence[str], where: Folder) -> None:
         names = [word for word in words[1:] if not word.startswith("-")]
         if words[:1] in (["mv"], ["cp"]) and len(names) == 2:
             source, target = (where.path(name) for name in names)
@@ -227,11 +247,17 @@ class _Watch:
                 if path in self.files:
                     self.files[path] = None
 
-    def _note(self, run: InvokedRun, where: Folder, variables: Mapping[str, str], ran: Ran) -> None:
-        text = run.text
+    def _note_run(
+        self,
+        run: InvokedRun,
+        where: Folder,
+        variables: Mapping[str, str],
+        recorded: RecordedRunOfScript,
+    ) -> None:
+        text = run.inline_source
         if text is None:
             text = self.files.get(run.path)
-        if text is None or not text.strip() or len(text) > MAX_TEXT:
+        if text is None or not text.strip() or len(text) > MAX_SCRIPT_CHARS:
             return
         path = run.path
         known = self.found.get((path, text))
@@ -244,44 +270,48 @@ class _Watch:
             others = {
                 name: body
                 for name, body in self.files.items()
-                if body is not None and name != path and len(body) <= MAX_TEXT
+                if body is not None and name != path and len(body) <= MAX_SCRIPT_CHARS
             }
             test = Test(
                 text=text,
-                way=run.way,
-                place=posixpath.dirname(path),
-                stem=_stem(path, run.way),
+                run_mode=run.run_by,
+                folder=posixpath.dirname(path),
+                file_stem=_file_stem_for(path, run.run_by),
                 arguments=run.arguments,
-                files=_needed(text, others),
-                where="" if where == self.home else where.now,
+                needed_files=_files_needed_by(text, others),
+                working_directory="" if where == self.home else where.current,
                 variables=dict(variables),
             )
             known = self.found[(path, text)] = HarvestedScript(path, test)
-        known.runs.append(ran)
+        known.recorded_runs.append(recorded)
 
 
-def _needed(text: str, others: Mapping[str, str]) -> dict[str, str]:
+def _files_needed_by(text: str, others: Mapping[str, str]) -> dict[str, str]:
     """Of the files that the agent had made, those whose name the text or one of them speaks of."""
     chosen: dict[str, str] = {}
     queue = [text]
-    while queue and len(chosen) < MAX_FILES:
+    while queue and len(chosen) < MAX_NEEDED_FILES:
         text_read = queue.pop()
         for path, body in others.items():
             name = posixpath.basename(path)
             # A package of the agent's own comes along as a whole.
-            folders = [part for part in posixpath.dirname(path).split("/") if part not in _SHARED]
+            folders = [
+                part for part in posixpath.dirname(path).split("/") if part not in _COMMON_FOLDERS
+            ]
             spoken = {name, name.rsplit(".", 1)[0], *folders} - {"__init__"}
-            if path not in chosen and any(_speaks(text_read, word) for word in spoken if word):
+            if path not in chosen and any(
+                _mentions_word(text_read, word) for word in spoken if word
+            ):
                 chosen[path] = body
                 queue.append(body)
     return chosen
 
 
-def _speaks(text: str, word: str) -> bool:
+def _mentions_word(text: str, word: str) -> bool:
     return bool(re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", text))
 
 
-def _stem(path: str, way: Way) -> str:
+def _file_stem_for(path: str, way: RunMode) -> str:
     """What the name of the file in the sandbox begins with: a runner must take it for a test."""
     stem = posixpath.basename(path).removesuffix(".py")
     stem = re.sub(r"\W", "_", stem) or "script"

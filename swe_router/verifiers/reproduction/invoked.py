@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swe_router.verifiers.reproduction.single_run import Way
+from swe_router.verifiers.reproduction.single_run import RunMode
 
-_PYTHON = re.compile(r"python[\d.]*\Z|pypy3?\Z")
-_TAKES_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings", "--tb"})
+_PYTHON_PROGRAM = re.compile(r"python[\d.]*\Z|pypy3?\Z")
+_OPTIONS_WITH_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings", "--tb"})
 
 
 @dataclass(frozen=True)
@@ -18,16 +18,16 @@ class Folder:
     """Where a command line is, in a project that lies at ``root``."""
 
     root: str
-    now: str
+    current: str
 
     def path(self, name: str) -> str:
         """A path as seen from the root; one outside of it stays absolute."""
-        whole = posixpath.normpath(posixpath.join(self.now, name))
+        whole = posixpath.normpath(posixpath.join(self.current, name))
         return whole.removeprefix(f"{self.root}/")
 
     def into(self, name: str) -> Folder:
         """The folder after a ``cd``."""
-        return Folder(self.root, posixpath.normpath(posixpath.join(self.now, name)))
+        return Folder(self.root, posixpath.normpath(posixpath.join(self.current, name)))
 
 
 @dataclass
@@ -35,65 +35,65 @@ class InvokedRun:
     """One command line that runs a file."""
 
     path: str
-    way: Way
+    run_by: RunMode
     arguments: tuple[str, ...] = ()
-    text: str | None = None
+    inline_source: str | None = None
     """Source of an inline script (``python -c``); None when ``path`` names a file."""
 
 
-def invoked_runs(words: Sequence[str], given: str, where: Folder) -> list[InvokedRun]:
+def invoked_runs(words: Sequence[str], variables: str, folder: Folder) -> list[InvokedRun]:
     """The files that a command runs, by how it runs them."""
     if not words:
         return []
     program, rest = posixpath.basename(words[0]), list(words[1:])
     if program in ("pytest", "py.test"):
-        return _files(rest, where, "pytest")
+        return _file_runs(rest, folder, "pytest")
     if words[0].endswith("bin/test"):
-        return _files(rest, where, "module")
+        return _file_runs(rest, folder, "module")
     if program == "runtests.py":
-        return _labels(rest)
-    if not _PYTHON.match(program):
+        return _django_label_files(rest)
+    if not _PYTHON_PROGRAM.match(program):
         return []
-    return _interpreted(rest, given, where)
+    return _runs_by_python(rest, variables, folder)
 
 
-def _interpreted(rest: list[str], given: str, where: Folder) -> list[InvokedRun]:
+def _runs_by_python(arguments: list[str], variables: str, folder: Folder) -> list[InvokedRun]:
     """What ``python`` with these words runs."""
-    while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m", "-c"):
-        rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
-    first, more = (rest or ["-"])[0], rest[1:]
+    while arguments and arguments[0].startswith("-") and arguments[0] not in ("-", "-m", "-c"):
+        arguments = arguments[2:] if arguments[0] in ("-W", "-X") else arguments[1:]
+    first, more = (arguments or ["-"])[0], arguments[1:]
     if first in ("-", "-c"):
-        text = given if first == "-" else "".join(more[:1])
+        text = variables if first == "-" else "".join(more[:1])
         return [InvokedRun("", "script", tuple(more[first == "-c" :]), text)] if text else []
     if first == "-m":
-        return _modules("".join(more[:1]), more[1:], where)
+        return _runs_by_python_module("".join(more[:1]), more[1:], folder)
     if first.endswith("bin/test"):
-        return _files(more, where, "module")
+        return _file_runs(more, folder, "module")
     if posixpath.basename(first) == "runtests.py":
-        return _labels(more)
-    return [InvokedRun(where.path(first), "script", tuple(more))]
+        return _django_label_files(more)
+    return [InvokedRun(folder.path(first), "script", tuple(more))]
 
 
-def _modules(module: str, rest: list[str], where: Folder) -> list[InvokedRun]:
+def _runs_by_python_module(module: str, arguments: list[str], folder: Folder) -> list[InvokedRun]:
     """What ``python -m`` with these words runs."""
     if module in ("pytest", "py.test"):
-        return _files(rest, where, "pytest")
+        return _file_runs(arguments, folder, "pytest")
     if module == "unittest":
-        dotted = [w if w.endswith(".py") else f"{w.replace('.', '/')}.py" for w in rest]
-        return _files(dotted, where, "module")
-    return [InvokedRun(where.path(f"{module.replace('.', '/')}.py"), "script", tuple(rest))]
+        dotted = [w if w.endswith(".py") else f"{w.replace('.', '/')}.py" for w in arguments]
+        return _file_runs(dotted, folder, "module")
+    return [InvokedRun(folder.path(f"{module.replace('.', '/')}.py"), "script", tuple(arguments))]
 
 
-def _files(words: Sequence[str], where: Folder, way: Way) -> list[InvokedRun]:
+def _file_runs(words: Sequence[str], folder: Folder, way: RunMode) -> list[InvokedRun]:
     named = (word.split("::")[0] for word in words if not word.startswith("-"))
-    return [InvokedRun(where.path(name), way) for name in named if name.endswith(".py")]
+    return [InvokedRun(folder.path(name), way) for name in named if name.endswith(".py")]
 
 
-def _labels(words: Sequence[str]) -> list[InvokedRun]:
+def _django_label_files(words: Sequence[str]) -> list[InvokedRun]:
     """Files behind the labels of Django's runner: ``app.module.Class.test``."""
     found = []
     for number, word in enumerate(words):
-        if word.startswith("-") or (number and words[number - 1] in _TAKES_VALUE):
+        if word.startswith("-") or (number and words[number - 1] in _OPTIONS_WITH_VALUE):
             continue
         parts = word.removesuffix(".py").replace("/", ".").removeprefix("tests.").split(".")
         # Class and test, if given, come after the module; of the longer names none was written.

@@ -16,17 +16,17 @@ from swe_router.verifiers.reproduction import printed_output, repository_context
 from swe_router.verifiers.reproduction.single_run import Test, TestTrial
 from swe_router.verifiers.reproduction.test_oracles import Unusable
 
-MIN_SECONDS = 2.0
+MIN_RUN_SECONDS = 2.0
 """Minimum time left to start a run."""
-MAX_SECONDS = 120.0
+MAX_RUN_SECONDS = 120.0
 """Given to one run, however much time there is: a test that shows an issue takes seconds."""
-PATIENCE = 20.0
+MAX_RETRIED_SECONDS = 20.0
 """Seconds after which a run that did not end is not tried again for another candidate."""
-SPARE = 4.0
+SECOND_RUN_TIME_FACTOR = 4.0
 """A run is made a second time only when this many times its seconds are left."""
-BASE = "base"
+BASE_STATE = "base"
 """The state of a sandbox in which no patch was applied; others go by the digest of theirs."""
-SHARE = 0.34
+RUN_SHARE_OF_TIME_LEFT = 0.34
 """Of the time that is left, for one run."""
 
 
@@ -42,14 +42,14 @@ class BaseRun(CacheKey[TestTrial]):
     """A test's run at a commit."""
 
     commit: str
-    test: str
+    test_key: str
 
 
 @dataclass(frozen=True)
 class PatchedRun(RunKey[TestTrial]):
     """A test's run on a candidate."""
 
-    test: str
+    test_key: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SameAgain(CacheKey[bool]):
 
     state: str
     """A commit, or the digest of a candidate."""
-    test: str
+    test_key: str
 
 
 class PairedRuns:
@@ -85,17 +85,17 @@ class PairedRuns:
     def __exit__(self, *_: object) -> None:
         with ExitStack() as ends:
             for state in list(self._open):
-                ends.callback(self._close, state)
+                ends.callback(self._close_sandbox, state)
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the verdict must be there."""
         return self.until - self.context.clock()
 
-    def surroundings(self) -> repository_context.RepositoryContext:
+    def repository_context(self) -> repository_context.RepositoryContext:
         """What the repository shows of its tests."""
         key = RepositoryContextKey(self.instance.base_commit)
         if key not in self.context.cache:
-            limit = max(MIN_SECONDS, min(60.0, self.left()))
+            limit = max(MIN_RUN_SECONDS, min(60.0, self.seconds_left()))
             start = start_state.start_state_facts(
                 self.instance, self.context, self._base_sandbox, limit
             )
@@ -104,83 +104,97 @@ class PairedRuns:
             )
         return self.context.cache[key]
 
-    def base(self, test: Test) -> TestTrial:
+    def run_at_base(self, test: Test) -> TestTrial:
         """A run at the base commit. Raises ``Unusable`` when there is no time for it."""
         key = BaseRun(self.instance.base_commit, test.key)
         if key not in self.context.cache:
-            python = self.surroundings().python
-            if self.left() < MIN_SECONDS:
+            python = self.repository_context().python
+            if self.seconds_left() < MIN_RUN_SECONDS:
                 raise Unusable("no time was left to run it at the base")
-            return self._kept(key, self._run(BASE, self._base_sandbox(), test, python))
+            return self._remember_run(
+                key, self._run_in_state(BASE_STATE, self._base_sandbox(), test, python)
+            )
         return self.context.cache[key]
 
-    def steady(self, test: Test) -> None:
+    def require_steady(self, test: Test) -> None:
         """Run a test at the base once more. Raises ``Unusable`` when it says something else then.
 
         Once for an instance; without time for it the first run stands.
         """
         key = SameAgain(self.instance.base_commit, test.key)
-        first = self.base(test)
-        if key not in self.context.cache and self.left() > SPARE * first.seconds + MIN_SECONDS:
-            second = self._run(BASE, self._base_sandbox(), test, self.surroundings().python)
-            self.context.cache[key] = _alike(first, second)
+        first = self.run_at_base(test)
+        if (
+            key not in self.context.cache
+            and self.seconds_left() > SECOND_RUN_TIME_FACTOR * first.seconds + MIN_RUN_SECONDS
+        ):
+            second = self._run_in_state(
+                BASE_STATE, self._base_sandbox(), test, self.repository_context().python
+            )
+            self.context.cache[key] = _report_the_same(first, second)
         if not self.context.cache.get(key, True):
             raise Unusable("it does not say the same twice at the base")
 
-    def confirmed(self, test: Test, candidate: Candidate, found: TestTrial) -> bool:
+    def is_confirmed(self, test: Test, candidate: Candidate, first_run: TestTrial) -> bool:
         """Whether a run after the patch says the same again; yes, when there is no time to ask."""
         key = SameAgain(candidate.digest, test.key)
-        if key not in self.context.cache and self.left() > SPARE * found.seconds + MIN_SECONDS:
+        if (
+            key not in self.context.cache
+            and self.seconds_left() > SECOND_RUN_TIME_FACTOR * first_run.seconds + MIN_RUN_SECONDS
+        ):
             sandbox = self._patched_sandbox(candidate)
             if sandbox is None:
                 return True
-            python = self.surroundings().python
-            self.context.cache[key] = _alike(
-                found, self._run(candidate.digest, sandbox, test, python)
+            python = self.repository_context().python
+            self.context.cache[key] = _report_the_same(
+                first_run, self._run_in_state(candidate.digest, sandbox, test, python)
             )
         return bool(self.context.cache.get(key, True))
 
-    def patched(self, test: Test, candidate: Candidate) -> TestTrial | None:
+    def run_with_patch(self, test: Test, candidate: Candidate) -> TestTrial | None:
         """A run with a patch applied; None when it does not apply or there was no time."""
         key = PatchedRun(candidate.digest, test.key)
         if key not in self.context.cache:
-            python = self.surroundings().python
-            if self.left() < MIN_SECONDS:
+            python = self.repository_context().python
+            if self.seconds_left() < MIN_RUN_SECONDS:
                 return None
             sandbox = self._patched_sandbox(candidate)
             if sandbox is None:
                 return None
-            return self._kept(key, self._run(candidate.digest, sandbox, test, python))
+            return self._remember_run(
+                key, self._run_in_state(candidate.digest, sandbox, test, python)
+            )
         return self.context.cache[key]
 
-    def _kept(self, key: CacheKey[TestTrial], made: TestTrial) -> TestTrial:
+    def _remember_run(self, key: CacheKey[TestTrial], made: TestTrial) -> TestTrial:
         """Remember a run, unless it only had too little time."""
-        if not made.timed_out or made.limit >= PATIENCE:
+        if not made.timed_out or made.timeout_seconds >= MAX_RETRIED_SECONDS:
             self.context.cache[key] = made
         return made
 
-    def _run(self, state: str, sandbox: Sandbox, test: Test, python: str) -> TestTrial:
-        limit = max(MIN_SECONDS, min(MAX_SECONDS, SHARE * self.left()))
+    def _run_in_state(self, state: str, sandbox: Sandbox, test: Test, python: str) -> TestTrial:
+        limit = max(
+            MIN_RUN_SECONDS, min(MAX_RUN_SECONDS, RUN_SHARE_OF_TIME_LEFT * self.seconds_left())
+        )
         made = single_run.run_test(sandbox, test, python, limit, self._left.get(state, ()))
-        if made.soils:
-            self._close(state)
+        if made.soils_sandbox:
+            self._close_sandbox(state)
         else:
-            self._left[state] = made.state
+            self._left[state] = made.sandbox_state
         return made
 
     def _base_sandbox(self) -> Sandbox:
-        return self._sandbox(BASE)
+        return self._sandbox_in_state(BASE_STATE)
 
     def _patched_sandbox(self, candidate: Candidate) -> Sandbox | None:
         """A sandbox with the patch applied and its own tests removed; None when it does not fit."""
         state = candidate.digest
         if state in self._open:
             return self._open[state][0]
-        for other in [other for other in self._open if other != BASE]:
-            self._close(other)
-        sandbox = self._sandbox(state)
+        for other in [other for other in self._open if other != BASE_STATE]:
+            self._close_sandbox(other)
+        sandbox = self._sandbox_in_state(state)
         if self.context.apply(sandbox, candidate.patch).exit_code != 0:
-            self._close(state)
+            self._close_sandbox(state)
             return None
         files = patch_files.patch_summaries(candidate.patch) or ()
         restored_tests.restore_tests(
@@ -188,7 +202,7 @@ class PairedRuns:
         )
         return sandbox
 
-    def _sandbox(self, state: str) -> Sandbox:
+    def _sandbox_in_state(self, state: str) -> Sandbox:
         if state not in self._open:
             stack = ExitStack()
             self._open[state] = (
@@ -197,18 +211,18 @@ class PairedRuns:
             )
         return self._open[state][0]
 
-    def _close(self, state: str) -> None:
+    def _close_sandbox(self, state: str) -> None:
         self._left.pop(state, None)
         self._open.pop(state)[1].close()
 
 
-def _alike(one: TestTrial, other: TestTrial) -> bool:
+def _report_the_same(one: TestTrial, other: TestTrial) -> bool:
     """Two runs of a test say the same: of each function, and of a script in what it prints."""
-    if {seen.id: seen.outcome for seen in one.seen.values()} != {
-        seen.id: seen.outcome for seen in other.seen.values()
+    if {seen.id: seen.outcome for seen in one.test_results.values()} != {
+        seen.id: seen.outcome for seen in other.test_results.values()
     }:
         return False
-    printed_only = "script" in one.seen and one.seen["script"].outcome == "passed"
+    printed_only = "script" in one.test_results and one.test_results["script"].outcome == "passed"
     return not printed_only or printed_output.failure_marks(
         one.output
     ) == printed_output.failure_marks(other.output)

@@ -11,24 +11,24 @@ from dataclasses import dataclass
 
 from swe_router.seams import Sandbox
 from swe_router.verifiers.patches import path_kinds
-from swe_router.verifiers.reproduction.single_run import Way
+from swe_router.verifiers.reproduction.single_run import RunMode
 from swe_router.verifiers.start_state import StartStateFacts
 from swe_router.verifiers.testing import runners
 
 EXCERPT_LINES = 40
 EXCERPT_BYTES = 3000
-WAYS: dict[str, Way] = {
+RUN_MODE_BY_RUNNER: dict[str, RunMode] = {
     "django": "django",
     "pytest": "pytest",
     "sympy": "module",
     "unittest": "module",
 }
-_COMMON = frozenset({"test", "testing", "python", "unit"})
-_DATA = re.compile(r"(\A|/)(examples?\w*|data|testdata|fixtures)/")
+_COMMON_PATH_WORDS = frozenset({"test", "testing", "python", "unit"})
+_DATA_FOLDER = re.compile(r"(\A|/)(examples?\w*|data|testdata|fixtures)/")
 """Folders whose tests are what other tests are made of."""
-SOURCES = ("py", "js", "ts", "tsx", "go", "rs", "java", "rb", "php", "c", "cpp", "cc")
+SOURCE_SUFFIXES = ("py", "js", "ts", "tsx", "go", "rs", "java", "rb", "php", "c", "cpp", "cc")
 """Suffixes of source files; of equally many the first counts."""
-SHOWN = {
+RUNNER_DESCRIPTIONS = {
     "django": "Django's own runner (tests/runtests.py, SQLite); the file is a module of the test"
     " app in whose folder it lies and uses django.test.TestCase or SimpleTestCase",
     "pytest": "pytest",
@@ -45,51 +45,53 @@ class RepositoryContext:
     runner: str
     python: str
     """Path of the interpreter inside the sandbox; empty when there is none."""
-    known: tuple[str, ...]
+    base_files: tuple[str, ...]
     """Every file at the base commit."""
-    example: str
+    example_path: str
     """Path of an existing test module; empty when there is none."""
     excerpt: str
 
     @property
-    def writable(self) -> bool:
+    def can_run_written_test(self) -> bool:
         """Whether a written test could be run: a project of Python, with its interpreter."""
-        languages = Counter(path.rpartition(".")[2] for path in self.known)
-        most = max(SOURCES, key=lambda suffix: languages[suffix])
+        languages = Counter(path.rpartition(".")[2] for path in self.base_files)
+        most = max(SOURCE_SUFFIXES, key=lambda suffix: languages[suffix])
         return bool(self.python) and most == "py" and languages["py"] > 0
 
     @property
-    def way(self) -> Way:
+    def run_mode(self) -> RunMode:
         """How a test of this project is run."""
-        return WAYS.get(self.runner, "module")
+        return RUN_MODE_BY_RUNNER.get(self.runner, "module")
 
     @property
-    def place(self) -> str:
+    def test_folder(self) -> str:
         """The folder in which a written test is put."""
-        return posixpath.dirname(self.example)
+        return posixpath.dirname(self.example_path)
 
     @property
-    def shown(self) -> str:
+    def runner_description(self) -> str:
         """The runner, in words."""
-        return SHOWN.get(self.runner, self.runner)
+        return RUNNER_DESCRIPTIONS.get(self.runner, self.runner)
 
 
 def read_repository(
     start: StartStateFacts, fresh_sandbox: Callable[[], Sandbox], problem: str
 ) -> RepositoryContext:
     """What a start state shows; ``fresh_sandbox`` is opened only to read an example."""
-    chosen = runners.choose_runner(set(start.facts))
-    runner = chosen if start.python else ""
-    tests = [path for path in start.files if _serves(path, runner)]
+    chosen = runners.choose_runner(set(start.runner_facts))
+    runner = chosen if start.python_path else ""
+    tests = [path for path in start.files if _is_example_for(path, runner)]
     example = nearest_test_module(problem, tests)
-    excerpt = _excerpt(fresh_sandbox(), example) if example else ""
-    return RepositoryContext(runner, start.python, start.files, example, excerpt)
+    excerpt = _read_excerpt(fresh_sandbox(), example) if example else ""
+    return RepositoryContext(runner, start.python_path, start.files, example, excerpt)
 
 
 def nearest_test_module(problem: str, tests: Sequence[str]) -> str:
     """The test module whose path has most words of the issue, rare words first; or the first."""
-    words = _words(problem)
-    parts = {path: set(_words(path.removesuffix(".py"))) - _COMMON for path in tests}
+    words = _path_words(problem)
+    parts = {
+        path: set(_path_words(path.removesuffix(".py"))) - _COMMON_PATH_WORDS for path in tests
+    }
     often: dict[str, int] = {}
     for found in parts.values():
         for word in found:
@@ -106,17 +108,17 @@ def nearest_test_module(problem: str, tests: Sequence[str]) -> str:
     return min(tests, key=lambda path: (-score(path), len(path), path), default="")
 
 
-def _serves(path: str, runner: str) -> bool:
-    if not path_kinds.is_test_module(path) or _DATA.search(path):
+def _is_example_for(path: str, runner: str) -> bool:
+    if not path_kinds.is_test_module(path) or _DATA_FOLDER.search(path):
         return False
     known = runners.RUNNERS.get(runner)
-    if known is not None and not known.runs(path):
+    if known is not None and not known.is_test_file(path):
         return False
     # Django's app is the folder: a module right under tests/ has none.
     return runner != "django" or path.count("/") >= 2
 
 
-def _words(text: str) -> list[str]:
+def _path_words(text: str) -> list[str]:
     """Words, those in camel case both whole and in parts."""
     found = []
     for word in re.findall(r"[A-Za-z]{3,}", text.replace("_", " ")):
@@ -129,7 +131,7 @@ def _singular(words: Iterable[str]) -> list[str]:
     return [word.removesuffix("s") if len(word) > 4 else word for word in words]
 
 
-def _excerpt(sandbox: Sandbox, example: str) -> str:
+def _read_excerpt(sandbox: Sandbox, example: str) -> str:
     try:
         data = sandbox.read(example, limit=2_000_000)
     except (FileNotFoundError, ValueError):

@@ -59,18 +59,20 @@ class ReproductionVerifier:
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
         if candidate is None or not patch.strip():
-            return _verdict(candidate, {"tests": {}, "why": "there is no patch to test"})
+            return _verdict_from(candidate, {"tests": {}, "why": "there is no patch to test"})
         files = patch_files.patch_summaries(patch)
         if files is None:
-            return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
+            return _verdict_from(
+                candidate, {"tests": {}, "why": "the patch cannot be read as a diff"}
+            )
         meddles = tampering.machinery_lines(files, path_kinds.is_test_predicate(context.graph))
         if meddles:
             why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
-            return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
+            return _verdict_from(candidate, {"tests": {}, "meddles": meddles, "why": why})
         with PairedRuns(instance, context, self.settings.seconds) as runs:
             found = TestCollection(self.settings, outcome, peers, instance, context, runs)
             shown = found.written() | found.harvested()
-            tests = {name: _facts(one, candidate, runs) for name, one in shown.items()}
+            tests = {name: _test_facts(one, candidate, runs) for name, one in shown.items()}
         usd = sum((Decimal(call["usd"]) for call in found.calls), Decimal(0))
         facts: dict[str, Any] = {
             "tests": tests,
@@ -80,7 +82,7 @@ class ReproductionVerifier:
             "calls": found.calls,
         }
         facts["why"] = verdict_rules.why_text(ReproductionEvidence.model_validate(facts))
-        return _verdict(candidate, facts)
+        return _verdict_from(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded texts, results and costs."""
@@ -106,23 +108,29 @@ class ReproductionVerifier:
         return issue_test_counts.summary(verdict)
 
 
-def _facts(one: CandidateTest, candidate: Candidate, runs: PairedRuns) -> dict[str, Any]:
+def _test_facts(
+    candidate_test: CandidateTest, candidate: Candidate, runs: PairedRuns
+) -> dict[str, Any]:
     """A test as it stands in the evidence; what fails is run twice, for some tests are flaky."""
     kept: dict[str, Any] = {
-        "source": one.source,
-        "by": one.by,
-        "own": one.own,
-        "digest": one.test.digest,
-        "text": one.test.text,
-        "way": one.test.way,
-        "place": one.test.place,
+        "source": candidate_test.origin,
+        "by": candidate_test.maker,
+        "own": candidate_test.is_self_authored,
+        "digest": candidate_test.test.digest,
+        "text": candidate_test.test.text,
+        "way": candidate_test.test.run_mode,
+        "place": candidate_test.test.folder,
         "base": "failed",
-        "reason": one.reading.why,
+        "reason": candidate_test.oracle_reading.reason,
     }
-    trial = runs.patched(one.test, candidate)
-    kept |= test_oracles.run_facts(one.reading, trial)
+    trial = runs.run_with_patch(candidate_test.test, candidate)
+    kept |= test_oracles.run_facts(candidate_test.oracle_reading, trial)
     failed = _result_of(kept) == "failed"
-    if trial is not None and failed and not runs.confirmed(one.test, candidate, trial):
+    if (
+        trial is not None
+        and failed
+        and not runs.is_confirmed(candidate_test.test, candidate, trial)
+    ):
         kept |= {"flaky": True}
     return {**kept, "after": _result_of(kept)}
 
@@ -132,7 +140,7 @@ def _result_of(facts: Mapping[str, Any]) -> str:
     return verdict_rules.result_of(IssueTestEvidence.model_validate(facts))
 
 
-def _verdict(candidate: Candidate | None, facts: Mapping[str, Any]) -> Verdict:
+def _verdict_from(candidate: Candidate | None, facts: Mapping[str, Any]) -> Verdict:
     return verdict_of_facts(
         NAME, candidate, verdict_rules.outcome_of(ReproductionEvidence.model_validate(facts)), facts
     )

@@ -16,12 +16,12 @@ from typing import Any, Literal
 from swe_router.errors import VerifierError
 from swe_router.seams import Sandbox
 
-Way = Literal["pytest", "django", "module", "script"]
+RunMode = Literal["pytest", "django", "module", "script"]
 FAILURE_RECORDER = Path(__file__).parents[1] / "in_sandbox" / "failure_recorder.py"
-REPORT_LIMIT = 8_000_000
+MAX_REPORT_BYTES = 8_000_000
 """Bytes of results read of one run."""
 
-_STATE = (
+_STATE_COMMAND = (
     "{ git rev-parse HEAD; git diff HEAD -- .; } | git hash-object --stdin;"
     " git ls-files -o -z --exclude='*.pyc' | xargs -0r stat -c '%n %s %Y' | git hash-object --stdin"
 )
@@ -36,16 +36,16 @@ class Test:
     __test__ = False
 
     text: str
-    way: Way
-    place: str = ""
+    run_mode: RunMode
+    folder: str = ""
     """Folder of the repository in which it is put; empty is the root."""
-    stem: str = "test"
+    file_stem: str = "test"
     """What its file name begins with; the rest is made up for each run."""
     arguments: tuple[str, ...] = ()
     """Of a script."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    needed_files: Mapping[str, str] = field(default_factory=dict)
     """Files that it needs next to it: path -> text."""
-    where: str = ""
+    working_directory: str = ""
     """Folder in which the command is started; empty is the work folder."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Set for the command."""
@@ -58,8 +58,13 @@ class Test:
     @property
     def key(self) -> str:
         """SHA-256 hex of all that its results depend on, except the code under test."""
-        given = [list(self.arguments), dict(self.files), self.where, dict(self.variables)]
-        whole = [self.text, self.way, self.place, *given]
+        given = [
+            list(self.arguments),
+            dict(self.needed_files),
+            self.working_directory,
+            dict(self.variables),
+        ]
+        whole = [self.text, self.run_mode, self.folder, *given]
         text = json.dumps(whole, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -93,71 +98,75 @@ class TrialResult:
 class TestTrial:
     """What one run of a test gave."""
 
-    seen: Mapping[str, TrialResult] = field(default_factory=dict)
+    test_results: Mapping[str, TrialResult] = field(default_factory=dict)
     ended: bool = False
     """The run came to its own end."""
     timed_out: bool = False
     exit_code: int = 0
     output: str = ""
-    cut: bool = False
+    output_is_cut: bool = False
     """Part of the output was left out."""
     seconds: float = 0.0
-    limit: float = 0.0
+    timeout_seconds: float = 0.0
     meddles: bool = False
     """It left files of the repository otherwise than it found them."""
     tampered: bool = False
     """Someone else wrote to the report, or took lines away: nothing of it is to be trusted."""
-    soils: bool = False
+    soils_sandbox: bool = False
     """Whether its sandbox is no longer fresh: it wrote files, or did not come to its end."""
-    state: tuple[str, ...] = ()
+    sandbox_state: tuple[str, ...] = ()
     """Of the sandbox when it was over, as ``run`` takes it."""
 
 
 def run_test(
-    sandbox: Sandbox, test: Test, python: str, limit: float, before: tuple[str, ...] = ()
+    sandbox: Sandbox,
+    test: Test,
+    python: str,
+    timeout_seconds: float,
+    before_run: tuple[str, ...] = (),
 ) -> TestTrial:
-    """Run a test in a sandbox for at most ``limit`` seconds, under a name that no patch can know.
+    """Run a test in a sandbox, at most ``timeout_seconds``, under a name that no patch can know.
 
-    ``before``: the state in which the last run left the sandbox, where nothing was done to it
+    ``before_run``: the state in which the last run left the sandbox, where nothing was done to it
     since. Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the
     sandbox broke.
     """
     folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
     report, key = f"{folder}/{secrets.token_hex(8)}", secrets.token_hex(16)
-    name = f"{test.stem}_{secrets.token_hex(6)}"
-    path = posixpath.join(test.place, f"{name}.py")
-    before = before or tuple(sandbox.run(_STATE, timeout=60).output.splitlines())
+    name = f"{test.file_stem}_{secrets.token_hex(6)}"
+    path = posixpath.join(test.folder, f"{name}.py")
+    before_run = before_run or tuple(sandbox.run(_STATE_COMMAND, timeout=60).output.splitlines())
     sandbox.write(f"{folder}/failure_recorder.py", FAILURE_RECORDER.read_bytes())
     setup = {"report": posixpath.basename(report), "key": key}
     sandbox.write(f"{folder}/setup.json", json.dumps(setup).encode())
-    for other, text in test.files.items():
+    for other, text in test.needed_files.items():
         sandbox.write(other, text.encode("utf-8", "surrogateescape"))
     sandbox.write(path, test.text.encode("utf-8", "surrogateescape"))
-    command = _command(test, path, folder, shlex.quote(python), sandbox.workdir)
-    result = sandbox.run(f"{_prepared(test, path)}{command}", timeout=limit)
+    command = _run_command(test, path, folder, shlex.quote(python), sandbox.workdir)
+    result = sandbox.run(f"{_environment_lines(test, path)}{command}", timeout=timeout_seconds)
     try:
-        lines = sandbox.read(report, limit=REPORT_LIMIT)
+        lines = sandbox.read(report, limit=MAX_REPORT_BYTES)
     except FileNotFoundError:
         lines = b""
     except ValueError:
-        raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
+        raise VerifierError(f"the test report is over {MAX_REPORT_BYTES} bytes") from None
     finally:
-        gone = f"rm -rf -- {shlex.join([folder, path, *test.files])} >/dev/null 2>&1"
-        state = tuple(sandbox.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines())
+        gone = f"rm -rf -- {shlex.join([folder, path, *test.needed_files])} >/dev/null 2>&1"
+        state = tuple(sandbox.run(f"{gone}\n{_STATE_COMMAND}", timeout=120).output.splitlines())
     seen, ended, tampered = parse_report(lines, key)
     return TestTrial(
-        seen=seen,
+        test_results=seen,
         ended=ended,
         timed_out=result.timed_out,
         exit_code=result.exit_code,
-        output=result.output.replace(name, test.stem),
-        cut=result.dropped > 0,
+        output=result.output.replace(name, test.file_stem),
+        output_is_cut=result.dropped > 0,
         seconds=result.seconds,
-        limit=limit,
+        timeout_seconds=timeout_seconds,
         tampered=tampered,
-        meddles=state[:1] != before[:1],
-        soils=state != before or result.timed_out,
-        state=state,
+        meddles=state[:1] != before_run[:1],
+        soils_sandbox=state != before_run or result.timed_out,
+        sandbox_state=state,
     )
 
 
@@ -170,14 +179,14 @@ def parse_report(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, 
     seen: dict[str, TrialResult] = {}
     ended, foreign, numbers = False, False, set[int]()
     for line in lines.splitlines(keepends=True):
-        entry = _entry(line, key)
+        entry = _signed_entry(line, key)
         if entry is None:
             foreign = foreign or line.endswith(b"\n")
             continue
         numbers.add(entry["n"])
         ended = ended or entry.get("end") is True
         if isinstance(entry.get("id"), str):
-            one = _seen(entry)
+            one = _result_of_entry(entry)
             if seen.get(one.id, one).outcome not in ("failed", "error"):
                 seen[one.id] = one
             seen.setdefault(one.id, one)
@@ -185,7 +194,7 @@ def parse_report(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, 
     return seen, ended, foreign or missing
 
 
-def _entry(line: bytes, key: str) -> dict[str, Any] | None:
+def _signed_entry(line: bytes, key: str) -> dict[str, Any] | None:
     """A line that the failure recorder signed; None for any other."""
     mac, _, text = line.rstrip(b"\n").partition(b" ")
     wanted = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:32].encode()
@@ -195,7 +204,7 @@ def _entry(line: bytes, key: str) -> dict[str, Any] | None:
     return entry
 
 
-def _seen(entry: Mapping[str, Any]) -> TrialResult:
+def _result_of_entry(entry: Mapping[str, Any]) -> TrialResult:
     def text(key: str) -> str:
         return str(entry.get(key, ""))
 
@@ -214,7 +223,7 @@ def _seen(entry: Mapping[str, Any]) -> TrialResult:
     )
 
 
-def _prepared(test: Test, path: str) -> str:
+def _environment_lines(test: Test, path: str) -> str:
     """The lines before the command: environment of the failure recorder and of the script."""
     file = path if path.startswith("/") else f"$PWD/{path}"
     own = "".join(
@@ -222,25 +231,25 @@ def _prepared(test: Test, path: str) -> str:
         for name, value in test.variables.items()
         if name.isidentifier()
     )
-    where = f"cd {shlex.quote(test.where)} && " if test.where else ""
+    where = f"cd {shlex.quote(test.working_directory)} && " if test.working_directory else ""
     return f'export SWE_ROUTER_ROOT="$PWD" SWE_ROUTER_TEST="{file}"{own}; {where}'
 
 
-def _command(test: Test, path: str, folder: str, python: str, workdir: str) -> str:
-    file = posixpath.join(workdir, path) if test.where else path
+def _run_command(test: Test, path: str, folder: str, python: str, workdir: str) -> str:
+    file = posixpath.join(workdir, path) if test.working_directory else path
     file = shlex.quote(file)
-    if test.way == "pytest":
+    if test.run_mode == "pytest":
         found = f"PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}"
         flags = "-q --tb=short -p no:cacheprovider -p failure_recorder"
         return f"{found} {python} -m pytest {flags} {file}"
-    if test.way == "django":
+    if test.run_mode == "django":
         label = path.removeprefix("tests/").removesuffix(".py").replace("/", ".")
         flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
         script = f"{folder}/failure_recorder.py runner tests/runtests.py"
         return f"{python} {script} {flags} {shlex.quote(label)}"
-    rest = _joined(test.arguments)
-    return f"{python} {folder}/failure_recorder.py {test.way} {file}{rest}"
+    rest = _shell_words(test.arguments)
+    return f"{python} {folder}/failure_recorder.py {test.run_mode} {file}{rest}"
 
 
-def _joined(words: Sequence[str]) -> str:
+def _shell_words(words: Sequence[str]) -> str:
     return "".join(f" {shlex.quote(word)}" for word in words)

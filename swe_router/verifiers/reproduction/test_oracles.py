@@ -19,14 +19,14 @@ class OracleReading:
     """A test as evidence, by its run at the base and, for a script, after its author's patch."""
 
     oracle: Oracle
-    why: str
+    reason: str
     """Why it fails at the base and why that is the issue's reason."""
-    base: TestTrial
-    basis: BaseResult | None = None
+    base_run: TestTrial
+    base_result: BaseResult | None = None
     """For ``result``."""
-    marks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """For ``marks``: word of failure -> lines at the base, lines that were no failure."""
-    outputs: tuple[str, str] = ("", "")
+    failure_marks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """For ``failure_marks``: word of failure -> lines at the base, lines that were no failure."""
+    output_digests: tuple[str, str] = ("", "")
     """For ``output``: digests at the base and after the author's patch."""
 
 
@@ -38,8 +38,8 @@ def read_by_result(base: TestTrial, issue: IssueNames) -> OracleReading:
     """A test that fails at the base, as such. Raises ``Unusable``."""
     basis = usability.judge_base_run(base, issue)
     if not basis.usable:
-        raise Unusable(basis.why)
-    return OracleReading("result", basis.why, base, basis)
+        raise Unusable(basis.why_unusable)
+    return OracleReading("result", basis.why_unusable, base, basis)
 
 
 def read_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
@@ -49,48 +49,54 @@ def read_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> 
     """
     if base.meddles:
         raise Unusable("it changes files of the repository")
-    script = base.seen.get("script")
+    script = base.test_results.get("script")
     prints = script is not None and script.outcome == "passed" and not base.timed_out
-    return _by_print(base, fixed) if prints else _by_result(base, fixed, issue)
+    return _reading_by_print(base, fixed) if prints else _reading_by_result(base, fixed, issue)
 
 
-def _by_result(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
+def _reading_by_result(
+    base: TestTrial, fixed: TestTrial | None, issue: IssueNames
+) -> OracleReading:
     reading = read_by_result(base, issue)
-    assert reading.basis is not None
+    assert reading.base_result is not None
     if fixed is None:
-        if not reading.basis.named:
+        if not reading.base_result.named_by_issue:
             raise Unusable("its failure names nothing of the issue, and its author has no patch")
         return reading
-    after = [now for _, now in usability.results_after(reading.basis, base, fixed).values()]
+    after = [now for _, now in usability.results_after(reading.base_result, base, fixed).values()]
     if set(after) != {"passed"}:
         raise Unusable("it does not pass after its own author's patch either")
     return reading
 
 
-def _by_print(base: TestTrial, fixed: TestTrial | None) -> OracleReading:
-    if not base.seen["script"].touched:
+def _reading_by_print(base: TestTrial, fixed: TestTrial | None) -> OracleReading:
+    if not base.test_results["script"].touched:
         raise Unusable("it called nothing of the project")
     counts = printed_output.failure_marks(base.output)
     if fixed is None:
-        marks = {word: (n, 0) for word, n in counts.items() if word in printed_output.STRONG}
+        marks = {
+            word: (n, 0)
+            for word, n in counts.items()
+            if word in printed_output.STRONG_FAILURE_WORDS
+        }
         if not marks:
             raise Unusable("it passes at the base and prints no word of failure")
-        return OracleReading("marks", _printed_reason(base, list(marks)), base, marks=marks)
-    if not _came_through(fixed):
+        return OracleReading("marks", _printed_reason(base, list(marks)), base, failure_marks=marks)
+    if not _ran_to_end(fixed):
         raise Unusable("it does not end well after its own author's patch")
     calm = printed_output.failure_marks(fixed.output)
     marks = {word: (n, calm[word]) for word, n in counts.items() if n > calm[word]}
     if marks:
-        return OracleReading("marks", _printed_reason(base, list(marks)), base, marks=marks)
+        return OracleReading("marks", _printed_reason(base, list(marks)), base, failure_marks=marks)
     outputs = printed_output.output_digest(base.output), printed_output.output_digest(fixed.output)
     if outputs[0] == outputs[1]:
         raise Unusable("it prints the same at the base and after its own author's patch")
     if printed_output.reports_success(base.output):
         raise Unusable("it says at the base that all is as it should be")
-    if base.cut or fixed.cut:
+    if base.output_is_cut or fixed.output_is_cut:
         raise Unusable("it prints more than is kept")
     why = "script ends well and prints something else after its author's patch"
-    return OracleReading("output", why, base, outputs=outputs)
+    return OracleReading("output", why, base, output_digests=outputs)
 
 
 def run_facts(reading: OracleReading, trial: TestTrial | None) -> dict[str, Any]:
@@ -100,39 +106,40 @@ def run_facts(reading: OracleReading, trial: TestTrial | None) -> dict[str, Any]
         printed = trial.output.strip()[-600:]
     kept: dict[str, Any] = {"oracle": reading.oracle, "said": printed}
     if reading.oracle == "result":
-        assert reading.basis is not None
+        assert reading.base_result is not None
         kept["results"] = (
-            usability.results_after(reading.basis, reading.base, trial)
+            usability.results_after(reading.base_result, reading.base_run, trial)
             if trial is not None
-            else usability.results_not_run(reading.basis)
+            else usability.results_not_run(reading.base_result)
         )
     elif reading.oracle == "marks":
         now = printed_output.failure_marks(trial.output) if trial is not None else {}
         kept["marks"] = {
-            word: [bad, calm, now.get(word, 0)] for word, (bad, calm) in reading.marks.items()
+            word: [bad, calm, now.get(word, 0)]
+            for word, (bad, calm) in reading.failure_marks.items()
         }
-        kept["ended"] = _ended(trial)
+        kept["ended"] = _way_it_ended(trial)
     else:
         kept["outputs"] = [
-            *reading.outputs,
+            *reading.output_digests,
             printed_output.output_digest(trial.output) if trial else "",
         ]
-        kept["ended"] = _ended(trial)
+        kept["ended"] = _way_it_ended(trial)
     return kept
 
 
-def _ended(trial: TestTrial | None) -> str:
+def _way_it_ended(trial: TestTrial | None) -> str:
     """``well``, ``badly``, or empty when that says nothing of the patch."""
     if trial is None or trial.timed_out or trial.tampered:
         return ""
-    if _came_through(trial):
+    if _ran_to_end(trial):
         return "well"
-    script = trial.seen.get("script")
-    return "" if script is not None and failure_reasons.broken_test(script) else "badly"
+    script = trial.test_results.get("script")
+    return "" if script is not None and failure_reasons.is_test_at_fault(script) else "badly"
 
 
-def _came_through(trial: TestTrial) -> bool:
-    script = trial.seen.get("script")
+def _ran_to_end(trial: TestTrial) -> bool:
+    script = trial.test_results.get("script")
     return trial.ended and script is not None and script.outcome == "passed"
 
 

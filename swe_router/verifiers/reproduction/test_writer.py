@@ -19,24 +19,24 @@ else:
     templates = deferred_module("swe_router.templates")
 
 PROMPT = "reproduction"
-MAX_TOKENS = 4096
+MAX_ANSWER_TOKENS = 4096
 """Output cap of one test, reasoning included; the tier's own cap may be lower."""
-LONGEST = 3600.0
+MAX_ANSWER_SECONDS = 3600.0
 """Seconds for one answer, whatever time there is."""
-ANGLES = (
+PROMPT_ANGLES = (
     "Take the example of the issue as it stands.",
     "Take other values and inputs than the issue's example, of the kind that it speaks of.",
     "Take the conditions and exceptions that the issue lists beside its example.",
     "Take the way in which a user would come upon it, from the outside of the project.",
 )
-_FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
+_CODE_BLOCK = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenTest:
     """One answer of the writer."""
 
-    number: int
+    sample_number: int
     """1 for the first sample."""
     by: str
     """Model id, as the provider gave it."""
@@ -51,23 +51,23 @@ class Written:
 def written_tests(
     samples: int,
     instance: Instance,
-    around: RepositoryContext,
+    repository: RepositoryContext,
     context: VerificationContext,
     attempt_id: str,
-) -> tuple[list[Written], dict[str, str]]:
+) -> tuple[list[WrittenTest], dict[str, str]]:
     """The written tests of an instance, and the reasons for missing ones.
 
     What is in ``context.notes`` is taken from there; what was paid for is put there before use.
     """
-    have: list[Written] = []
+    have: list[WrittenTest] = []
     missing: dict[str, str] = {}
-    for number in range(1, samples + 1):
+    for sample_number in range(1, samples + 1):
         try:
-            one = _remembered(context, number)
+            one = _answer_paid_before(context, sample_number)
             if one is None and context.writer is not None:
-                one = _asked(number, samples, instance, around, context, attempt_id)
+                one = _ask_writer(sample_number, samples, instance, repository, context, attempt_id)
         except (ModelError, LedgerRefused) as error:
-            missing[f"written-{number}"] = f"not written: {type(error).__name__}: {error}"
+            missing[f"written-{sample_number}"] = f"not written: {type(error).__name__}: {error}"
             if isinstance(error, LedgerRefused):
                 break
             continue
@@ -76,16 +76,16 @@ def written_tests(
     return have, missing
 
 
-def paid_count(context: VerificationContext) -> int:
+def paid_test_count(context: VerificationContext) -> int:
     """How many tests of the instance are there already."""
     return sum(key.startswith(f"{PROMPT}:") for key in context.notes)
 
 
 def writer_messages(
-    number: int,
+    sample_number: int,
     samples: int,
     instance: Instance,
-    around: RepositoryContext,
+    repository: RepositoryContext,
     template: str | None = None,
 ) -> tuple[Message, ...]:
     """What the writer is asked: the issue and what the repository shows, nothing of any patch.
@@ -97,75 +97,80 @@ def writer_messages(
         f"prompt {PROMPT}",
         repo=instance.repo,
         problem=instance.problem.strip(),
-        runner=around.shown,
-        example=around.example,
-        excerpt=around.excerpt,
-        number=number,
+        runner=repository.runner_description,
+        example=repository.example_path,
+        excerpt=repository.excerpt,
+        number=sample_number,
         samples=samples,
-        angle=ANGLES[(number - 1) % len(ANGLES)],
+        angle=PROMPT_ANGLES[(sample_number - 1) % len(PROMPT_ANGLES)],
     )
     return (Message(role="user", content=text),)
 
 
 def extract_test(answer: str) -> str:
     """The last fenced block of an answer that looks like Python; empty when there is none."""
-    blocks = [match[2] for match in _FENCED.finditer(answer)]
+    blocks = [match[2] for match in _CODE_BLOCK.finditer(answer)]
     if not blocks and re.match(r"\s*(import|from|def|class|#|\"\"\")", answer):
         blocks = [answer]
     return next((block for block in reversed(blocks) if block.strip()), "")
 
 
-def _asked(
-    number: int,
+def _ask_writer(
+    sample_number: int,
     samples: int,
     instance: Instance,
-    around: RepositoryContext,
+    repository: RepositoryContext,
     context: VerificationContext,
     attempt_id: str,
-) -> Written:
+) -> WrittenTest:
     assert context.writer is not None
     limits = CallLimits(
-        max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=_patience(context), seed=number
+        max_output_tokens=MAX_ANSWER_TOKENS,
+        timeout=MAX_ANSWER_SECONDS,
+        within=_answer_timeout_seconds(context),
+        seed=sample_number,
     )
-    asked = writer_messages(number, samples, instance, around, context.prompts.get(PROMPT))
+    asked = writer_messages(
+        sample_number, samples, instance, repository, context.prompts.get(PROMPT)
+    )
     answer = context.writer.complete(asked, (), limits=limits)
     note: dict[str, Any] = {
         "by": answer.model,
         "text": extract_test(answer.message.content),
         "charged_to": attempt_id,
-        "call": _call(number, answer),
+        "call": _call_record(sample_number, answer),
     }
-    context.notes[f"{PROMPT}:{number}"] = note
-    return Written(number=number, **note)
+    context.notes[f"{PROMPT}:{sample_number}"] = note
+    return WrittenTest(sample_number=sample_number, **note)
 
 
-def _call(number: int, answer: Completion) -> dict[str, Any]:
+def _call_record(sample_number: int, answer: Completion) -> dict[str, Any]:
     return {
-        "sample": number,
+        "sample": sample_number,
         "usd": str(answer.usd),
         "usage": answer.usage.model_dump(mode="json"),
     }
 
 
-def _remembered(context: VerificationContext, number: int) -> Written | None:
-    note = context.notes.get(f"{PROMPT}:{number}")
-    return Written(number=number, **note) if note is not None else None
+def _answer_paid_before(context: VerificationContext, sample_number: int) -> WrittenTest | None:
+    note = context.notes.get(f"{PROMPT}:{sample_number}")
+    return WrittenTest(sample_number=sample_number, **note) if note is not None else None
 
 
-def _patience(context: VerificationContext) -> float:
+def _answer_timeout_seconds(context: VerificationContext) -> float:
     """Seconds for one answer: a share of what is left, and never so little that none can come."""
     if not context.deadline:
         return 600.0
     return max(10.0, 0.5 * (context.deadline - context.clock()))
 
 
-def distinct_tests(tests: Sequence[Written]) -> dict[str, Written]:
+def distinct_tests(tests: Sequence[WrittenTest]) -> dict[str, WrittenTest]:
     """Id -> test, the same text once: a copy is no second witness."""
-    seen: dict[str, Written] = {}
+    seen: dict[str, WrittenTest] = {}
     texts: set[str] = set()
     for one in tests:
         bare = "\n".join(line.rstrip() for line in one.text.strip().splitlines())
         if bare not in texts:
             texts.add(bare)
-            seen[f"written-{one.number}"] = one
+            seen[f"written-{one.sample_number}"] = one
     return seen

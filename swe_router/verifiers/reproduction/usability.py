@@ -16,11 +16,11 @@ class BaseResult:
     """Usability of a test by its run at the base commit."""
 
     usable: bool
-    why: str
+    why_unusable: str
     """Why it fails and why that is the issue's reason, or why it cannot be used."""
-    counted: Mapping[str, TrialResult] = field(default_factory=dict)
+    counted_functions: Mapping[str, TrialResult] = field(default_factory=dict)
     """Functions that count: those that failed for the issue's reason, those that passed."""
-    named: tuple[str, ...] = ()
+    named_by_issue: tuple[str, ...] = ()
     """What of the issue its failures name."""
 
 
@@ -29,14 +29,14 @@ def judge_base_run(trial: TestTrial, issue: IssueNames) -> BaseResult:
     if trial.tampered:
         return BaseResult(False, "its report was written to by someone else")
     if trial.timed_out:
-        return BaseResult(False, f"it did not end within {trial.limit:.0f} s at the base")
-    if not trial.seen:
+        return BaseResult(False, f"it did not end within {trial.timeout_seconds:.0f} s at the base")
+    if not trial.test_results:
         return BaseResult(False, f"no result at the base: {trial.output.strip()[-200:]}")
     counted: dict[str, TrialResult] = {}
     faults: list[str] = []
     named: set[str] = set()
     reason = ""
-    for name, seen in trial.seen.items():
+    for name, seen in trial.test_results.items():
         if seen.outcome == "passed":
             counted[name] = seen
         elif seen.outcome in ("failed", "error"):
@@ -46,7 +46,7 @@ def judge_base_run(trial: TestTrial, issue: IssueNames) -> BaseResult:
                 continue
             counted[name] = seen
             named |= set(failure_reasons.issue_mentions(seen, issue))
-            reason = reason or _reason(name, seen, sorted(named))
+            reason = reason or _why_not_counted(name, seen, sorted(named))
     if not reason:
         return BaseResult(False, "; ".join(faults[:3]) or "it passes at the base")
     return BaseResult(True, reason, counted, tuple(sorted(named)))
@@ -59,9 +59,9 @@ def results_after(before: BaseResult, base: TestTrial, trial: TestTrial) -> dict
     return {
         name: [
             "passed" if seen.outcome == "passed" else "failed",
-            _after(name, seen, base, trial),
+            _result_of_function(name, seen, base, trial),
         ]
-        for name, seen in before.counted.items()
+        for name, seen in before.counted_functions.items()
     }
 
 
@@ -69,24 +69,24 @@ def results_not_run(before: BaseResult) -> dict[str, list[str]]:
     """The same for a test that could not be run after the patch."""
     return {
         name: ["passed" if seen.outcome == "passed" else "failed", "unknown"]
-        for name, seen in before.counted.items()
+        for name, seen in before.counted_functions.items()
     }
 
 
-def _after(name: str, seen: TrialResult, base: TestTrial, trial: TestTrial) -> str:
-    now = trial.seen.get(name)
-    if now is None and name == "load" and trial.seen:
-        others = [_result_after(one, seen) for one in trial.seen.values()]
+def _result_of_function(name: str, seen: TrialResult, base: TestTrial, trial: TestTrial) -> str:
+    now = trial.test_results.get(name)
+    if now is None and name == "load" and trial.test_results:
+        others = [_result_after(one, seen) for one in trial.test_results.values()]
         return (
             "failed" if "failed" in others else "passed" if set(others) == {"passed"} else "unknown"
         )
     if now is not None:
         return _result_after(now, seen)
-    if "load" in trial.seen:
-        return _result_after(trial.seen["load"], seen)
+    if "load" in trial.test_results:
+        return _result_after(trial.test_results["load"], seen)
     if trial.timed_out:
-        patience = max(comparison.MIN_HUNG, comparison.HUNG_FACTOR * base.seconds)
-        return "failed" if trial.limit >= patience else "unknown"
+        patience = max(comparison.MIN_HUNG_SECONDS, comparison.HUNG_FACTOR * base.seconds)
+        return "failed" if trial.timeout_seconds >= patience else "unknown"
     return "unknown" if trial.ended else "failed"
 
 
@@ -97,10 +97,10 @@ def _result_after(now: TrialResult, before: TrialResult) -> str:
         return "unknown"
     if before.outcome != "passed" and failure_reasons.is_same_failure(now, before):
         return "failed"
-    return "unknown" if failure_reasons.broken_test(now) else "failed"
+    return "unknown" if failure_reasons.is_test_at_fault(now) else "failed"
 
 
-def _reason(name: str, seen: TrialResult, named: list[str]) -> str:
+def _why_not_counted(name: str, seen: TrialResult, named: list[str]) -> str:
     failure = f"{seen.kind}: {seen.message}".strip(": ").splitlines()
     first = " ".join(line.strip() for line in failure if line.strip())[:240]
     if seen.where != "test" and seen.project:

@@ -12,7 +12,7 @@ def author_names(outcome: Outcome, steps: Sequence[Step]) -> str:
 
     Neither the tier's name nor the candidate's label counts: to rename one changes no verdict.
     """
-    parts = (*_models(steps), maker_of_source(outcome.attempt.source))
+    parts = (*_model_ids(steps), maker_of_source(outcome.attempt.source))
     return " ".join(part for part in parts if part)
 
 
@@ -29,13 +29,13 @@ def was_made_by(outcome: Outcome, steps: Sequence[Step], model: str) -> bool:
 
     Of an imported one, that its maker's name is the model's, with or without a provider before.
     """
-    if model in _models(steps):
+    if model in _model_ids(steps):
         return True
     words = maker_of_source(outcome.attempt.source).split()
-    return bool(model) and _bare(model) in {_bare(word) for word in words}
+    return bool(model) and _without_provider(model) in {_without_provider(word) for word in words}
 
 
-def _bare(model: str) -> str:
+def _without_provider(model: str) -> str:
     """A model id without its provider: ``openai/gpt-5`` and ``gpt-5`` are one."""
     return model.rpartition("/")[2].rpartition(":")[2].casefold()
 
@@ -46,7 +46,7 @@ def author_key(outcome: Outcome, steps: Sequence[Step]) -> str:
     The model ids of the steps; without them the tier; of an imported one its source without the
     last word, which names the candidate.
     """
-    models = _models(steps)
+    models = _model_ids(steps)
     if models:
         return " ".join(models)
     if not outcome.imported:
@@ -54,5 +54,5 @@ def author_key(outcome: Outcome, steps: Sequence[Step]) -> str:
     return outcome.attempt.source.rpartition(" ")[0] or outcome.attempt.source
 
 
-def _models(steps: Sequence[Step]) -> list[str]:
+def _model_ids(steps: Sequence[Step]) -> list[str]:
     return sorted({step.completion.model for step in steps if step.completion.model})

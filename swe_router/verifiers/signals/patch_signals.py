@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable, Sequence
 from swe_router import patch_files
 from swe_router.verifiers.patches import path_kinds
 
-_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@(.*)$", re.MULTILINE)
-_WORD = re.compile(r"[A-Za-z_]\w{2,60}")
+_HUNK_HEADER = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@(.*)$", re.MULTILINE)
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,60}")
 _BRANCH = re.compile(r"\s*(?:if|elif|else|for|while|switch|case|try|except|catch|with)\b")
-_GUARD = re.compile(r"\b(?:isinstance|hasattr|getattr|callable|len)\(|\bis (?:not )?None\b")
-_SWALLOW = re.compile(r"\s*(?:except\b|catch\b)")
-_DEFINED = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\s+(\w+)")
+_GUARD_CLAUSE = re.compile(r"\b(?:isinstance|hasattr|getattr|callable|len)\(|\bis (?:not )?None\b")
+_EXCEPTION_HANDLER = re.compile(r"\s*(?:except\b|catch\b)")
+_DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\s+(\w+)")
 _COMMENT = re.compile(r"\s*(?:#|//|/\*|\*)")
 _LITERAL = re.compile(r"'[^'\n]{3,}'|\"[^\"\n]{3,}\"|\b\d{2,}\b")
 _MAX_COUNT = 200_000
 """Characters of an issue that are read."""
-MIN_CODE = 8
+MIN_CODE_LINE_CHARS = 8
 """Characters without blanks from which a line of the issue says something when it reappears."""
 
 
@@ -31,9 +31,11 @@ def signals_of_patch(patch: str, problem: str, is_test: Callable[[str], bool]) -
     added = [line for file in source for line in file.added_lines if line.strip()]
     removed = [line for file in source for line in file.removed_lines if line.strip()]
     return {
-        **_sizes(patch, files, source, is_test),
-        **_made_of(added, removed),
-        **_words(source, added, removed, _HUNK.findall(patch), problem[:_MAX_COUNT]),
+        **_size_signals(patch, files, source, is_test),
+        **_content_signals(added, removed),
+        **_issue_overlap_signals(
+            source, added, removed, _HUNK_HEADER.findall(patch), problem[:_MAX_COUNT]
+        ),
     }
 
 
@@ -42,7 +44,7 @@ def _is_source(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -
     return not (scratch or is_test(file.path) or path_kinds.is_doc(file.path))
 
 
-def _sizes(
+def _size_signals(
     patch: str,
     files: Sequence[patch_files.PatchSummary],
     source: Sequence[patch_files.PatchSummary],
@@ -52,7 +54,7 @@ def _sizes(
     removed = sum(len(file.removed_lines) for file in source)
     return {
         "patch_files": float(len(source)),
-        "patch_hunks": float(len(_HUNK.findall(patch))),
+        "patch_hunks": float(len(_HUNK_HEADER.findall(patch))),
         "patch_added": float(added),
         "patch_removed": float(removed),
         "patch_only_adds": float(not removed),
@@ -63,29 +65,29 @@ def _sizes(
     }
 
 
-def _made_of(added: Sequence[str], removed: Sequence[str]) -> dict[str, float]:
+def _content_signals(added: Sequence[str], removed: Sequence[str]) -> dict[str, float]:
     def more(pattern: re.Pattern[str]) -> float:
-        return float(max(0, _count(pattern, added) - _count(pattern, removed)))
+        return float(max(0, _matching_lines(pattern, added) - _matching_lines(pattern, removed)))
 
     comments = sum(bool(_COMMENT.match(line)) for line in added)
-    before = {name for line in removed for name in _DEFINED.findall(line)}
-    after = {name for line in added for name in _DEFINED.findall(line)}
+    before = {name for line in removed for name in _DEFINITION.findall(line)}
+    after = {name for line in added for name in _DEFINITION.findall(line)}
     return {
         "patch_comment_share": comments / len(added) if added else 0.0,
         "patch_branches": more(_BRANCH),
-        "patch_guards": more(_GUARD),
-        "patch_swallows": more(_SWALLOW),
+        "patch_guards": more(_GUARD_CLAUSE),
+        "patch_swallows": more(_EXCEPTION_HANDLER),
         "patch_literals": more(_LITERAL),
         "patch_new_definitions": float(len(after - before)),
         "patch_signatures": float(len(after & before)),
     }
 
 
-def _count(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
+def _matching_lines(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
     return sum(bool(pattern.search(line)) for line in lines)
 
 
-def _words(
+def _issue_overlap_signals(
     source: Sequence[patch_files.PatchSummary],
     added: Sequence[str],
     removed: Sequence[str],
@@ -93,21 +95,23 @@ def _words(
     problem: str,
 ) -> dict[str, float]:
     """How much of what is changed the issue names."""
-    known = set(_WORD.findall(problem))
-    changed = {word for line in (*added, *removed) for word in _WORD.findall(line)}
-    scopes = {name for text in (*sections, *removed) for name in _DEFINED.findall(text)}
+    known = set(_IDENTIFIER.findall(problem))
+    changed = {word for line in (*added, *removed) for word in _IDENTIFIER.findall(line)}
+    scopes = {name for text in (*sections, *removed) for name in _DEFINITION.findall(text)}
     stems = {file.path.rsplit("/", 1)[-1].split(".")[0] for file in source}
     return {
         "issue_words_shared": len(changed & known) / len(changed) if changed else 0.0,
         "issue_names_scope": float(bool(scopes & known)),
         "issue_names_file": float(any(file.path in problem for file in source)),
         "issue_names_module": float(bool({stem for stem in stems if len(stem) > 3} & known)),
-        "issue_fix_taken": float(_fix_taken(added, problem)),
+        "issue_fix_taken": float(_copies_issue_line(added, problem)),
     }
 
 
-def _fix_taken(added: Sequence[str], problem: str) -> bool:
+def _copies_issue_line(added: Sequence[str], problem: str) -> bool:
     """A line of the issue, blanks aside, stands among the lines that the patch adds."""
     issue_lines = {"".join(line.lstrip(" \t>+").split()) for line in problem.splitlines()}
     ours = {"".join(line.split()) for line in added}
-    return any(len(line) >= MIN_CODE and not _COMMENT.match(line) for line in issue_lines & ours)
+    return any(
+        len(line) >= MIN_CODE_LINE_CHARS and not _COMMENT.match(line) for line in issue_lines & ours
+    )

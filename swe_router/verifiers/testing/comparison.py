@@ -10,15 +10,15 @@ from typing import Any
 from swe_router.verifiers.evidence_records import RepoTestsEvidence
 from swe_router.verifiers.testing.results import TestRun
 
-BROKEN = ("failed", "error", "died", "hung")
+BROKEN_RESULTS = ("failed", "error", "died", "hung")
 """Results after the patch that count against it, for a test that passed before."""
-MAX_LISTED = 200
+MAX_LISTED_TESTS = 200
 """Tests listed in the evidence; broken ones come first and are all listed."""
 HUNG_FACTOR = 5.0
 """A run that did not end within this multiple of its earlier time hangs."""
-MIN_HUNG = 30.0
+MIN_HUNG_SECONDS = 30.0
 """Minimum seconds to call a run hung: a busy machine is slow."""
-_NETWORK = re.compile(
+_NETWORK_ERROR = re.compile(
     r"gaierror|getaddrinfo|name or service not known|temporary failure in name resolution"
     r"|network is unreachable|name resolution|max retries exceeded|urlopen error"
     r"|failed to establish a new connection|nodename nor servname|no route to host",
@@ -28,7 +28,7 @@ _NETWORK = re.compile(
 
 def needs_network(why: str) -> bool:
     """A failure that says no more than that the sandbox has no network."""
-    return bool(_NETWORK.search(why))
+    return bool(_NETWORK_ERROR.search(why))
 
 
 def compare_runs(before: TestRun, after: TestRun) -> dict[str, str]:
@@ -38,47 +38,53 @@ def compare_runs(before: TestRun, after: TestRun) -> dict[str, str]:
     died (the run broke off in it) | hung | unfinished (not reached, where it was reached before) |
     cut (not reached, in a run that was cut short before as well).
     """
-    passed = [test for test, outcome in before.results.items() if outcome == "passed"]
-    now = {test: _after(test, before, after) for test in passed}
+    passed = [test for test, outcome in before.result_by_test.items() if outcome == "passed"]
+    now = {test: _result_after(test, before, after) for test in passed}
     stops = [test for test, came in now.items() if came in ("died", "hung")]
     # The run stopped in the first of them; the others were not reached.
     return now | dict.fromkeys(stops[1:], "unfinished")
 
 
-def _after(test: str, before: TestRun, after: TestRun) -> str:
-    outcome = after.results.get(test)
+def _result_after(test: str, before: TestRun, after: TestRun) -> str:
+    outcome = after.result_by_test.get(test)
     if outcome is not None:
         return "gone" if outcome == "skipped" else outcome
     if after.timed_out or not after.ended:
-        return _unreached(before, after)
-    return "error" if not after.results or _unloaded(test, before, after) else "gone"
+        return _files_not_reached(before, after)
+    return (
+        "error" if not after.result_by_test or _file_fails_to_load(test, before, after) else "gone"
+    )
 
 
-def _unreached(before: TestRun, after: TestRun) -> str:
+def _files_not_reached(before: TestRun, after: TestRun) -> str:
     if not before.ended:
         return "cut"
     if not after.timed_out:
         return "died"
-    patience = max(MIN_HUNG, HUNG_FACTOR * before.seconds)
-    return "hung" if after.limit >= patience else "unfinished"
+    patience = max(MIN_HUNG_SECONDS, HUNG_FACTOR * before.seconds)
+    return "hung" if after.timeout_seconds >= patience else "unfinished"
 
 
-def _unloaded(test: str, before: TestRun, after: TestRun) -> bool:
+def _file_fails_to_load(test: str, before: TestRun, after: TestRun) -> bool:
     """The test's file, or an unnamed one, fails to load and did not before."""
-    files = ("", before.files.get(test, ""))
+    files = ("", before.file_by_test.get(test, ""))
     return any(
-        outcome == "error" and after.files.get(other, "") in files
-        for other, outcome in after.results.items()
-        if before.results.get(other) != "error"
+        outcome == "error" and after.file_by_test.get(other, "") in files
+        for other, outcome in after.result_by_test.items()
+        if before.result_by_test.get(other) != "error"
     )
 
 
-def with_flaky_tests(now: Mapping[str, str], before: TestRun, after: TestRun) -> dict[str, str]:
-    """``now`` with ``flaky`` for a broken test that a second pair of runs does not break again."""
+def with_flaky_tests(
+    results_after: Mapping[str, str], before: TestRun, after: TestRun
+) -> dict[str, str]:
+    """``results_after`` with ``flaky`` for what a second pair of runs does not break again."""
     again = compare_runs(before, after)
     return {
-        test: "flaky" if came in BROKEN and again.get(test, "gone") not in BROKEN else came
-        for test, came in now.items()
+        test: "flaky"
+        if came in BROKEN_RESULTS and again.get(test, "gone") not in BROKEN_RESULTS
+        else came
+        for test, came in results_after.items()
     }
 
 
@@ -87,27 +93,27 @@ def evidence_of(now: Mapping[str, str], before: TestRun) -> dict[str, Any]:
 
     ``needed_network``: tests that failed before for lack of a network; they are no evidence.
     """
-    order = sorted(now, key=lambda test: (now[test] not in BROKEN, test))
-    broken = sum(came in BROKEN for came in now.values())
-    listed = order[: max(MAX_LISTED, broken)]
+    order = sorted(now, key=lambda test: (now[test] not in BROKEN_RESULTS, test))
+    broken = sum(came in BROKEN_RESULTS for came in now.values())
+    listed = order[: max(MAX_LISTED_TESTS, broken)]
     facts = {
         "counts": {
             **outcome_counts(now.values()),
-            "not_passed_before": len(before.results) - len(now),
+            "not_passed_before": len(before.result_by_test) - len(now),
         },
         "tests": {test: ["passed", now[test]] for test in listed},
         "listed": len(listed),
     }
     network = tests_needing_network(before)
-    return {**facts, "needed_network": network[:MAX_LISTED]} if network else facts
+    return {**facts, "needed_network": network[:MAX_LISTED_TESTS]} if network else facts
 
 
 def tests_needing_network(before: TestRun) -> list[str]:
     """Tests that failed before for lack of network, sorted."""
     return sorted(
         test
-        for test, why in before.why.items()
-        if before.results.get(test) in ("failed", "error") and needs_network(why)
+        for test, why in before.failure_messages.items()
+        if before.result_by_test.get(test) in ("failed", "error") and needs_network(why)
     )
 
 
@@ -117,7 +123,7 @@ def outcome_counts(came: Iterable[str]) -> dict[str, int]:
     return {
         "passed_before": tally.total(),
         "still_pass": tally["passed"],
-        "broken": sum(tally[kind] for kind in BROKEN),
+        "broken": sum(tally[kind] for kind in BROKEN_RESULTS),
         "flaky": tally["flaky"],
         "gone": tally["gone"],
         "unfinished": tally["unfinished"],

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.patches import path_kinds
 
-MENTIONS = 5
+MAX_COUNTED_USES = 5
 """Maximum uses of one name in a test file that count."""
 _MIN_NAME_LENGTH = 4
 """Minimum letters of a folder's name to search it within another name."""
@@ -58,14 +58,14 @@ def _rank_by_graph(
 ) -> list[str]:
     changed = [change.before or change.path for change in changes]
     names = changed_definitions(changes, graph)
-    uses = {path: _uses(graph.facts.get(path), names) for path in modules}
+    uses = {path: _uses_of_names(graph.facts.get(path), names) for path in modules}
     spread = Counter(name for used in uses.values() for name in used)
     reachable = set(reached)
     scores = {
         path: _closeness(path, changed, graph, path in reachable)
         + 2.0
         * sum(
-            math.sqrt(min(count, MENTIONS)) / math.log(2 + spread[name])
+            math.sqrt(min(count, MAX_COUNTED_USES)) / math.log(2 + spread[name])
             for name, count in used.items()
         )
         for path, used in uses.items()
@@ -103,7 +103,7 @@ def changed_definitions(changes: Sequence[PatchSummary], graph: Any) -> set[str]
     return {name for name in names if not name.startswith("__")}
 
 
-def _uses(facts: Any, names: set[str]) -> Mapping[str, int]:
+def _uses_of_names(facts: Any, names: set[str]) -> Mapping[str, int]:
     """How often a file calls or imports each of the names."""
     if facts is None or not names:
         return {}
@@ -117,18 +117,18 @@ def _path_overlap(path: str, changed: Sequence[str]) -> float:
 
     The top folder, the same for all files of a project, is left out.
     """
-    parts = [_bare_name(part) for part in path.split("/")]
+    parts = [_name_without_test_affix(part) for part in path.split("/")]
     best = 0.0
     for target in changed:
         own = target.split("/")
-        for name in (_bare_name(part) for part in own[1:] or own):
+        for name in (_name_without_test_affix(part) for part in own[1:] or own):
             if len(name) >= _MIN_NAME_LENGTH:
                 best = max(best, 1.0 if name in parts else 0.0)
                 best = max(best, 0.5 if any(name in part for part in parts) else 0.0)
     return best
 
 
-def _bare_name(name: str) -> str:
+def _name_without_test_affix(name: str) -> str:
     return name.split(".", maxsplit=1)[0].lower().removeprefix("test_").removesuffix("s").strip("_")
 
 

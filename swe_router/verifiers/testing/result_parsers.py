@@ -13,10 +13,12 @@ from swe_router.verifiers.testing.results import Report
 
 _CARGO_TARGET = re.compile(r"\s*(?:Running (?:unittests )?(\S+)|Doc-tests (\S+))")
 _CARGO_TEST = re.compile(r"test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b")
-_MINITEST = re.compile(r"(\S+#\S.*?) = \d+\.\d+ s = ([.FES])\s*\Z")
-_AUTOMAKE = re.compile(r"(PASS|FAIL|XPASS|XFAIL|SKIP|ERROR): (.+?)\s*\Z")
-_TAP = re.compile(r"(not )?ok\b\s*\d*\s*-?\s*(.*?)\s*(?:#\s*(skip|todo)\b.*)?\Z", re.IGNORECASE)
-_WORDS = {
+_MINITEST_LINE = re.compile(r"(\S+#\S.*?) = \d+\.\d+ s = ([.FES])\s*\Z")
+_AUTOMAKE_LINE = re.compile(r"(PASS|FAIL|XPASS|XFAIL|SKIP|ERROR): (.+?)\s*\Z")
+_TAP_LINE = re.compile(
+    r"(not )?ok\b\s*\d*\s*-?\s*(.*?)\s*(?:#\s*(skip|todo)\b.*)?\Z", re.IGNORECASE
+)
+_RESULT_BY_WORD = {
     "passed": "passed",
     "pass": "passed",
     "ok": "passed",
@@ -41,7 +43,7 @@ def parse_go(data: bytes) -> Report:
     built: set[str] = set()
     for event in _json_lines(data):
         package, test = str(event.get("Package", "")), event.get("Test")
-        outcome = _WORDS.get(str(event.get("Action")))
+        outcome = _RESULT_BY_WORD.get(str(event.get("Action")))
         if test and outcome:
             built.add(package)
             report.add(f"{package}/{test}", outcome, package)
@@ -64,19 +66,19 @@ def parse_cargo(data: bytes) -> Report:
         elif line.strip() == "failures:":
             inside = False
         elif inside and (test := _CARGO_TEST.match(line)):
-            report.add(f"{target}::{test.group(1)}", _WORDS[test.group(2).lower()], target)
+            report.add(f"{target}::{test.group(1)}", _RESULT_BY_WORD[test.group(2).lower()], target)
     return report
 
 
 def parse_jest(data: bytes) -> Report:
     """``jest --json`` and ``vitest --reporter=json``; a file without tests that failed: error."""
     report = Report()
-    for file in _list(_json(data), "testResults"):
-        path = _normal(str(file.get("name", "")))
-        tests = _list(file, "assertionResults")
+    for file in _list_at_key(_json_object(data), "testResults"):
+        path = _normalised_path(str(file.get("name", "")))
+        tests = _list_at_key(file, "assertionResults")
         for test in tests:
             name = str(test.get("fullName") or test.get("title", ""))
-            report.add(f"{path}::{name}", _WORDS.get(str(test.get("status")), ""), path)
+            report.add(f"{path}::{name}", _RESULT_BY_WORD.get(str(test.get("status")), ""), path)
         if not tests and file.get("status") == "failed":
             report.add(path, "error", path, str(file.get("message", ""))[-200:])
     return report
@@ -84,10 +86,10 @@ def parse_jest(data: bytes) -> Report:
 
 def parse_mocha(data: bytes) -> Report:
     """``mocha --reporter json``: lists of passes, failures and pending tests."""
-    report, whole = Report(), _json(data)
+    report, whole = Report(), _json_object(data)
     for kind, outcome in (("passes", "passed"), ("failures", "failed"), ("pending", "skipped")):
-        for test in _list(whole, kind):
-            path = _normal(str(test.get("file") or ""))
+        for test in _list_at_key(whole, kind):
+            path = _normalised_path(str(test.get("file") or ""))
             name = f"{path}::{test.get('fullTitle', '')}"
             # A hook that fails is listed among the failures under a name of its own.
             report.add(name, outcome, path)
@@ -96,11 +98,11 @@ def parse_mocha(data: bytes) -> Report:
 
 def parse_rspec(data: bytes) -> Report:
     """``rspec --format json``; a file that does not load is counted outside of the examples."""
-    report, whole = Report(), _json(data)
-    for test in _list(whole, "examples"):
+    report, whole = Report(), _json_object(data)
+    for test in _list_at_key(whole, "examples"):
         path = str(test.get("file_path", "")).removeprefix("./")
         name = f"{path}::{test.get('full_description', '')}"
-        report.add(name, _WORDS.get(str(test.get("status")), ""), path)
+        report.add(name, _RESULT_BY_WORD.get(str(test.get("status")), ""), path)
     summary = whole.get("summary")
     if isinstance(summary, Mapping) and summary.get("errors_outside_of_examples_count"):
         report.add("outside of examples", "error")
@@ -116,7 +118,7 @@ def parse_junit(data: bytes) -> Report:
     for piece in re.split(rb"(?=<\?xml)", data):
         if piece.strip():
             try:
-                _JunitCases(report).read(piece)
+                _JunitCases(report).feed_documents(piece)
             except (expat.ExpatError, ValueError):
                 continue  # torn: what was read of it stays
     return report
@@ -127,7 +129,7 @@ def parse_minitest(data: bytes) -> Report:
     report = Report()
     outcomes = {".": "passed", "F": "failed", "E": "failed", "S": "skipped"}
     for line in data.decode("utf-8", "replace").splitlines():
-        if found := _MINITEST.search(line):
+        if found := _MINITEST_LINE.search(line):
             report.add(found.group(1).strip(), outcomes[found.group(2)])
     return report
 
@@ -137,9 +139,9 @@ def parse_tap_lines(data: bytes) -> Report:
     report = Report()
     kinds = {"pass": "passed", "xfail": "skipped", "skip": "skipped", "error": "error"}
     for line in data.decode("utf-8", "replace").splitlines():
-        if found := _AUTOMAKE.match(line):
+        if found := _AUTOMAKE_LINE.match(line):
             report.add(found.group(2), kinds.get(found.group(1).lower(), "failed"))
-        elif (found := _TAP.match(line)) and found.group(2):
+        elif (found := _TAP_LINE.match(line)) and found.group(2):
             bad, name, skip = found.groups()
             report.add(name, "skipped" if skip else "failed" if bad else "passed")
     return report
@@ -153,7 +155,7 @@ class _JunitCases:
         self.case: dict[str, str] | None = None
         self.outcome = "passed"
 
-    def read(self, data: bytes) -> None:
+    def feed_documents(self, data: bytes) -> None:
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -176,7 +178,7 @@ class _JunitCases:
         if tag != "testcase" or self.case is None:
             return
         owner = self.case.get("classname") or self.case.get("class") or ""
-        file = _normal(self.case.get("file", "")) if self.case.get("file") else owner
+        file = _normalised_path(self.case.get("file", "")) if self.case.get("file") else owner
         name = self.case.get("name", "")
         self.report.add(f"{owner}::{name}" if owner != name else name, self.outcome, file)
         self.case = None
@@ -186,7 +188,7 @@ def _refuse_doctype(*_: Any) -> None:
     raise ValueError("a document type: entities are not expanded")
 
 
-def _json(data: bytes) -> Mapping[str, Any]:
+def _json_object(data: bytes) -> Mapping[str, Any]:
     try:
         whole = json.loads(data)
     except (ValueError, RecursionError):
@@ -196,14 +198,14 @@ def _json(data: bytes) -> Mapping[str, Any]:
 
 def _json_lines(data: bytes) -> Iterator[Mapping[str, Any]]:
     for line in data.splitlines():
-        if event := _json(line):
+        if event := _json_object(line):
             yield event
 
 
-def _list(whole: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    found = whole.get(key)
+def _list_at_key(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = document.get(key)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _normal(path: str) -> str:
+def _normalised_path(path: str) -> str:
     return posixpath.normpath(path) if path else ""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-WORST = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
+RESULT_SEVERITY = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
 """Outcomes of a test; of two reported for one test, the higher counts."""
 
 
@@ -19,20 +19,20 @@ class TestRun:
 
     __test__ = False
 
-    results: Mapping[str, str] = field(default_factory=dict)
+    result_by_test: Mapping[str, str] = field(default_factory=dict)
     """Test id -> passed | failed | skipped | error, the worst where it was reported twice; in the
     order in which the tests ran."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    file_by_test: Mapping[str, str] = field(default_factory=dict)
     """Test id -> its file, where that is known."""
     ended: bool = False
     """The run came to its own end."""
     timed_out: bool = False
     seconds: float = 0.0
-    limit: float = 0.0
+    timeout_seconds: float = 0.0
     """Seconds that it was given."""
-    tail: str = ""
+    output_tail: str = ""
     """End of the output, kept when there are no results."""
-    why: Mapping[str, str] = field(default_factory=dict)
+    failure_messages: Mapping[str, str] = field(default_factory=dict)
     """Test id -> what it failed with, at most 200 characters, where the runner tells."""
     tampered: str = ""
     """Why the report is not trusted: foreign or missing lines."""
@@ -42,26 +42,26 @@ class TestRun:
 class Report:
     """A report as it is read."""
 
-    results: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    why: dict[str, str] = field(default_factory=dict)
+    result_by_test: dict[str, str] = field(default_factory=dict)
+    file_by_test: dict[str, str] = field(default_factory=dict)
+    failure_messages: dict[str, str] = field(default_factory=dict)
     ended: bool = False
     foreign: int = 0
     """Complete lines that the recorder did not sign."""
     missing: int = 0
     """Numbers between those seen that are not there."""
 
-    def add(self, test: str, outcome: str, file: str = "", why: str = "") -> None:
+    def add(self, test: str, outcome: str, file: str = "", message: str = "") -> None:
         """Add one result; the worst of a test counts."""
-        if outcome not in WORST:
+        if outcome not in RESULT_SEVERITY:
             return
-        self.files[test] = file
-        if WORST[outcome] > WORST.get(self.results.get(test, ""), 0):
-            self.results[test] = outcome
-            if why:
-                self.why[test] = why
+        self.file_by_test[test] = file
+        if RESULT_SEVERITY[outcome] > RESULT_SEVERITY.get(self.result_by_test.get(test, ""), 0):
+            self.result_by_test[test] = outcome
+            if message:
+                self.failure_messages[test] = message
 
-    def seen_from(self, workdir: str) -> Report:
+    def relative_to(self, workdir: str) -> Report:
         """The same with paths from the work folder, where a runner gave absolute ones."""
 
         def inside(name: str) -> str:
@@ -69,13 +69,13 @@ class Report:
 
         return replace(
             self,
-            results={inside(name): outcome for name, outcome in self.results.items()},
-            files={inside(name): inside(file) for name, file in self.files.items()},
-            why={inside(name): text for name, text in self.why.items()},
+            result_by_test={inside(name): outcome for name, outcome in self.result_by_test.items()},
+            file_by_test={inside(name): inside(file) for name, file in self.file_by_test.items()},
+            failure_messages={inside(name): text for name, text in self.failure_messages.items()},
         )
 
     @property
-    def tampered(self) -> str:
+    def tampering_signs(self) -> str:
         """What is wrong with the report, or the empty string."""
         if self.foreign:
             return f"{self.foreign} line(s) of the test report were not written by the recorder"
@@ -87,7 +87,7 @@ def parse_recorded_lines(lines: bytes, key: str = "") -> Report:
     report = Report()
     numbers: set[int] = set()
     for line in lines.splitlines(keepends=True):
-        entry = _entry(line, key)
+        entry = _signed_entry(line, key)
         if entry is None:
             report.foreign += line.endswith(b"\n") and bool(line.strip())
             continue
@@ -100,7 +100,7 @@ def parse_recorded_lines(lines: bytes, key: str = "") -> Report:
     return report
 
 
-def _entry(line: bytes, key: str) -> dict[str, Any] | None:
+def _signed_entry(line: bytes, key: str) -> dict[str, Any] | None:
     if key:
         mac, _, line = line.rstrip(b"\n").partition(b" ")
         wanted = hmac.new(key.encode(), line, hashlib.sha256).hexdigest()[:32]

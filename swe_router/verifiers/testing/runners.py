@@ -15,10 +15,10 @@ from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.testing import languages
 from swe_router.verifiers.testing.results import Report, TestRun, parse_recorded_lines
 
-RECORDER = Path(__file__).parents[1] / "in_sandbox" / "result_recorder.py"
-REPORT_LIMIT = 64_000_000
+RECORDER_FILE = Path(__file__).parents[1] / "in_sandbox" / "result_recorder.py"
+MAX_REPORT_BYTES = 64_000_000
 """Bytes of results read of one run: about 400,000 tests."""
-LOOK = """
+DETECTION_SCRIPT = """
 P=$(command -v python || command -v python3) && echo "python $P"
 [ -f tests/runtests.py ] && [ -d django ] && echo django
 [ -f sympy/testing/runtests_pytest.py ] && echo sympy-by-pytest
@@ -30,9 +30,9 @@ says() { grep -qs -e "$1" tox.ini setup.cfg pyproject.toml setup.py Makefile nox
 says pytest && echo says-pytest
 says '-m unittest' && echo says-unittest
 """
-TAIL = 2000
+MAX_TAIL_CHARS = 2000
 """Bytes kept of what a run prints; a test may print gigabytes."""
-_QUIET = """
+_QUIET_COMMAND = """
 OUT={folder}/out; mkfifo $OUT 2>/dev/null || OUT=/dev/null
 tail -c {tail} <$OUT >{folder}/tail & TAIL_PID=$!
 {{ {command}
@@ -49,33 +49,33 @@ exit $CODE
 
 @dataclass(frozen=True)
 class Runner:
-    """A way of running test files; ``command`` has REPORTER where the recorder goes."""
+    """A way of running test files; ``make_command`` has REPORTER where the recorder goes."""
 
     name: str
-    command: Callable[[Sequence[str]], str]
-    runs: Callable[[str], bool] = path_kinds.is_test_module
+    make_command: Callable[[Sequence[str]], str]
+    is_test_file: Callable[[str], bool] = path_kinds.is_test_module
     """Whether it can be pointed at a file."""
-    read: Callable[[bytes], Report] | None = None
+    parse_report: Callable[[bytes], Report] | None = None
     """Reads the report of a foreign runner, which its command writes to REPORT; None: signed
     lines of the recorder."""
-    seen: str = "run"
+    parser_checked_on: str = "run"
     """``run``: its results were read from real runs; ``parsed``: from samples of its format."""
 
 
-def _pytest(files: Sequence[str]) -> str:
+def _pytest_command(files: Sequence[str]) -> str:
     # Old pytest has no --no-header; maxfail=0 undoes an -x of the project's own settings.
     flags = "-q --tb=short --show-capture=no --maxfail=0 -o cache_dir=REPORTER/cache"
     return f"{_FIXED_HASHES} PYTHON REPORTER/recorder.py -m pytest {flags} {shlex.join(files)}"
 
 
-def _django(files: Sequence[str]) -> str:
+def _django_command(files: Sequence[str]) -> str:
     labels = [path.removeprefix("tests/").removesuffix(".py").replace("/", ".") for path in files]
     flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
     script = "REPORTER/recorder.py tests/runtests.py"
     return f"{_FIXED_HASHES} PYTHON {script} {flags} {shlex.join(labels)}"
 
 
-def _sympy(files: Sequence[str]) -> str:
+def _sympy_command(files: Sequence[str]) -> str:
     calm = "PYTHONWARNINGS=ignore::UserWarning,ignore::SyntaxWarning"
     flags = "-C --no-subprocess --seed 1"
     return (
@@ -83,7 +83,7 @@ def _sympy(files: Sequence[str]) -> str:
     )
 
 
-def _unittest(files: Sequence[str]) -> str:
+def _unittest_command(files: Sequence[str]) -> str:
     return f"{_FIXED_HASHES} PYTHON REPORTER/recorder.py -m unittest -q {shlex.join(files)}"
 
 
@@ -91,19 +91,21 @@ _FIXED_HASHES = "PYTHONHASHSEED=0"
 """Orders of sets, and test ids made from them, are the same before and after."""
 
 
-def _on_sqlite(path: str) -> bool:
+def _runs_on_sqlite(path: str) -> bool:
     """Django's runner aborts as a whole when gis_tests are asked for on a plain database."""
     plain = path.startswith("tests/") and not path.startswith("tests/gis_tests/")
     return plain and path_kinds.is_test_module(path)
 
 
 RUNNERS: Mapping[str, Runner] = {
-    "django": Runner("django", _django, _on_sqlite),
-    "sympy": Runner("sympy", _sympy),
-    "pytest": Runner("pytest", _pytest),
-    "unittest": Runner("unittest", _unittest),
+    "django": Runner("django", _django_command, _runs_on_sqlite),
+    "sympy": Runner("sympy", _sympy_command),
+    "pytest": Runner("pytest", _pytest_command),
+    "unittest": Runner("unittest", _unittest_command),
 } | {
-    row.name: Runner(row.name, row.command, row.runs, row.read, row.seen)
+    row.name: Runner(
+        row.name, row.make_command, row.is_test_file, row.parse_report, row.parser_checked_on
+    )
     for row in languages.RUNNER_TABLE
 }
 
@@ -114,7 +116,9 @@ _DECISIVE_FACTS = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest"
 
 def detect_runners(sandbox: Sandbox, timeout: float) -> tuple[set[str], str]:
     """Facts about test runners from the repository and the sandbox, and the path of Python."""
-    printed = sandbox.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
+    printed = sandbox.run(
+        f"{DETECTION_SCRIPT}{languages.DETECTION_SCRIPT}:", timeout=timeout
+    ).output.splitlines()
     facts = {line.strip() for line in printed}
     python = next((line.split(" ", 1)[1] for line in printed if line.startswith("python ")), "")
     return facts, python
@@ -132,10 +136,10 @@ def choose_runner(
             return found
     if not facts & _DECISIVE_FACTS and hint() in RUNNERS:
         return hint()
-    return _python(facts)
+    return _python_path(facts)
 
 
-def _python(facts: set[str]) -> str:
+def _python_path(facts: set[str]) -> str:
     for own in ("django", "sympy"):
         if own in facts:
             return own
@@ -151,13 +155,13 @@ def _python(facts: set[str]) -> str:
 
 def shown_command(runner: str, files: Sequence[str]) -> str:
     """The command for a reader, without paths of one sandbox."""
-    return RUNNERS[runner].command(files).replace("PYTHON ", "python ", 1)
+    return RUNNERS[runner].make_command(files).replace("PYTHON ", "python ", 1)
 
 
 def run_tests(
-    sandbox: Sandbox, runner: str, python: str, files: Sequence[str], limit: float
+    sandbox: Sandbox, runner: str, python: str, files: Sequence[str], timeout_seconds: float
 ) -> TestRun:
-    """Run test files in a sandbox for at most ``limit`` seconds.
+    """Run test files in a sandbox for at most ``timeout_seconds`` seconds.
 
     Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the sandbox
     broke.
@@ -165,41 +169,46 @@ def run_tests(
     folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
     name, key = secrets.token_hex(8), secrets.token_hex(16)
     report = f"{folder}/{name}"
-    if RUNNERS[runner].read is None:
-        sandbox.write(f"{folder}/recorder.py", RECORDER.read_bytes())
+    if RUNNERS[runner].parse_report is None:
+        sandbox.write(f"{folder}/recorder.py", RECORDER_FILE.read_bytes())
         sandbox.write(f"{folder}/key", json.dumps({"report": name, "key": key}).encode())
     else:
         sandbox.write(f"{folder}/begun", b"")
-    command = RUNNERS[runner].command(files)
+    command = RUNNERS[runner].make_command(files)
     command = command.replace("REPORTER", folder).replace("REPORT", report)
     command = command.replace("PYTHON ", f"{shlex.quote(python)} ", 1)
-    result = sandbox.run(_QUIET.format(folder=folder, tail=TAIL, command=command), timeout=limit)
+    result = sandbox.run(
+        _QUIET_COMMAND.format(folder=folder, tail=MAX_TAIL_CHARS, command=command),
+        timeout=timeout_seconds,
+    )
     try:
-        lines = sandbox.read(report, limit=REPORT_LIMIT)
+        lines = sandbox.read(report, limit=MAX_REPORT_BYTES)
     except OSError:  # not there, or made into something else by a test
         lines = b""
     except ValueError:
-        raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
+        raise VerifierError(f"the test report is over {MAX_REPORT_BYTES} bytes") from None
     finally:
         sandbox.run(f"rm -rf {folder}", timeout=60)
-    read = RUNNERS[runner].read
+    read = RUNNERS[runner].parse_report
     found = (
-        parse_recorded_lines(lines, key) if read is None else read(lines).seen_from(sandbox.workdir)
+        parse_recorded_lines(lines, key)
+        if read is None
+        else read(lines).relative_to(sandbox.workdir)
     )
     gave = TestRun(
-        results=found.results,
-        files=found.files,
+        result_by_test=found.result_by_test,
+        file_by_test=found.file_by_test,
         ended=found.ended if read is None else not result.timed_out,
         timed_out=result.timed_out,
         seconds=result.seconds,
-        limit=limit,
-        why=found.why,
-        tampered=found.tampered,
+        timeout_seconds=timeout_seconds,
+        failure_messages=found.failure_messages,
+        tampered=found.tampering_signs,
     )
-    return gave if found.results else replace(gave, tail=result.output[-500:])
+    return gave if found.result_by_test else replace(gave, output_tail=result.output[-500:])
 
 
 def parse_unsigned_lines(lines: bytes) -> tuple[dict[str, str], dict[str, str], bool]:
     """Results, files and whether the run ended, from unsigned lines of the recorder."""
     report = parse_recorded_lines(lines)
-    return report.results, report.files, report.ended
+    return report.result_by_test, report.file_by_test, report.ended
