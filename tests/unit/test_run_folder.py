@@ -6,6 +6,7 @@ import datetime
 import fcntl
 import hashlib
 import json
+import os
 import threading
 
 import pytest
@@ -337,3 +338,20 @@ def test_imported_candidates_are_copied_with_their_steps(tmp_path):
         (tmp_path / "at" / "imported.json").write_text(text)
         with pytest.raises(UsageError, match=fault):
             load_case(tmp_path / "at")
+
+
+def test_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(tmp_path):
+    run = created(tmp_path)
+    for file, read in ((run.settings_file, run.header), (run.path / "made-with" / ("a" * 64),
+                       lambda: run.kept("a" * 64))):  # fmt: skip
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+        with pytest.raises(UsageError, match=file.name):
+            read()
+
+
+def test_the_same_steps_make_the_same_bytes(tmp_path):
+    one = outcome("a", tier="imported")
+    case = CandidateCase("o__r-1", (one,), steps={one.attempt.id: (step(0),)})
+    store_case(tmp_path, case)
+    assert (tmp_path / f"{one.attempt.id}.jsonl.gz").read_bytes()[4:8] == bytes(4), "no time in it"
