@@ -81,6 +81,7 @@ def test_rebench_runs_the_row_s_commands_and_compares_names_without_durations(tm
     assert "( set -e\none\ntwo\n) > " in plan.script
     assert f"git reset -q --hard HEAD || exit {BROKEN}" in plan.script
     assert plan.script.count(f"|| exit {PATCH_REFUSED}") == 2
+    assert [*made.plan(ONE, {**key, "test_patch": None}).files.values()] == [b""]
     assert judged(made, key, "PASSED a.py::x\nPASSED a.py::y") == RESOLVED
     assert judged(made, key, "PASSED a.py::x\nFAILED a.py::y") == FAILED
     for changes, fault in (

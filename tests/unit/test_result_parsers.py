@@ -105,6 +105,8 @@ def test_junit_is_read_from_several_documents_and_each_dialect():
     }  # fmt: skip
     assert (found.file_by_test["C::a"], found.file_by_test["D::b"]) == ("t/x.php", "D")
     assert read("junit", b'<!DOCTYPE x><testcase name="a"/>').result_by_test == {}
+    late = b'<t><testcase name="a"><system-out>x</system-out><failure/></testcase></t>'
+    assert read("junit", late).result_by_test == {"::a": "failed"}, "it failed after it had printed"
 
 
 def test_printed_lines_are_read_in_their_own_form_alone():

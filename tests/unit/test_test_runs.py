@@ -263,6 +263,8 @@ def test_paths_overlap_by_whole_parts_and_by_parts_within():
     assert overlap("tests/test_calc.py", ["calc.py"]) == 1.0
     assert nearby_tests._folder_distance("a/b/x.py", "a/c/d/y.py") == 3
     assert nearby_tests._folder_distance("x.py", "y.py") == 0
+    assert nearby_tests._folder_distance("a/x.py", "a/b/x.py") == 1
+    assert nearby_tests._folder_distance("a/b/x.py", "x.py") == 2
     assert nearby_tests._folder_distance("a/b/x.py", "a/b/y.py") == 0
 
 
