@@ -241,3 +241,14 @@ def test_both_logistic_functions_are_one():
     expected = [0.0, 1 / (1 + math.exp(2)), 0.5, 1 / (1 + math.exp(-0.5)), 1.0]
     assert logistic.sigmoid(points).tolist() == pytest.approx(expected)
     assert [logistic.logistic_function(z) for z in points] == pytest.approx(expected)
+
+
+def test_one_more_point_of_a_hull_counts_a_whole_dollar_away_and_at_the_same_cost():
+    shares, rng = np.eye(6), np.random.default_rng(8)
+    rate, rates = rng.random((2, 6)), rng.random((3, 6))
+    usd, usds = rng.integers(0, 5, (2, 6)).astype(float), rng.integers(1, 4, (3, 6)).astype(float)
+    mixed = np.linspace(0.5, 1, 6), np.array([1.0, 2, 3, 1, 2, 3])
+    above = bootstrap.hull_margins(shares, rate, usd, rates, usds)
+    found = bootstrap.extended_hull_margins(shares, rate, usd, mixed, rates, usds, above)
+    every = np.vstack([rates, mixed[0]]), np.vstack([usds, mixed[1]])
+    assert found == pytest.approx(bootstrap.hull_margins(shares, rate, usd, *every))
