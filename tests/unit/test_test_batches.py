@@ -26,9 +26,6 @@ def run(results, **changes) -> TestRun:
     return TestRun(result_by_test=results, **{"ended": True, **changes})
 
 
-# Batches.
-
-
 def batch(*files, seconds=1.0, results=None, owners=None, **changes) -> Batch:
     results = results or {f"{file}::t": "passed" for file in files}
     owners = owners or {test: test.partition("::")[0] for test in results}
@@ -85,9 +82,6 @@ def test_batches_add_up_to_one_run():
     )
     assert batches.merged_run([one, batch("c")]).ended
     assert not batches.merged_run([one]).timed_out
-
-
-# Runs in a sandbox.
 
 
 class GoSandbox:
@@ -259,6 +253,11 @@ def test_all_batches_run_in_one_process_where_that_is_conclusive():
     _, found = trial(box, made)
     assert len(box.ran) == before + 1 + 1 + 2, "then one by one"
     assert found.results_after["p/d3"] == "gone"
+    box.plan = each(0.5)
+    trial(box, made, until=box.clock.now + 50)
+    assert box.ran[-1][1] == pytest.approx(20.0), "0.4 of what is left"
+    trial(box, made[:1], until=box.clock.now + 20)
+    assert box.ran[-1][1] == pytest.approx(12.0), "0.6 of it, the rest is for pairs"
     assert trial(box, made, "bad")[1].applied is False
     assert trial(box, made[:1], "bad")[1].applied is False
     only = [batch("x", results={"t": "failed"})]
