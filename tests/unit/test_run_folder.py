@@ -343,7 +343,7 @@ def test_imported_candidates_are_copied_with_their_steps(tmp_path):
 def test_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(tmp_path):
     run = created(tmp_path)
     for file, read in ((run.settings_file, run.header), (run.path / "made-with" / ("a" * 64),
-                       lambda: run.kept("a" * 64))):  # fmt: skip
+                       lambda: run.input_text("a" * 64))):  # fmt: skip
         file.unlink(missing_ok=True)
         os.mkfifo(file)
         with pytest.raises(UsageError, match=file.name):
