@@ -171,6 +171,17 @@ def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, off
     assert len(owed(run)[0]) == 1
 
 
+def test_a_combination_of_another_package_is_what_decided_in_reports(tmp_path):
+    """Without a row of ``acceptance`` a report has no error rate of what was accepted."""
+    mine = said("mine", "pass", 0.8).model_copy(update={"combines": True})
+    one = attempt(1, "local", patch("good"), said("applies", "pass"), mine)
+    run = folder(tmp_path, [record(A, [one], "1-local")])
+    rows = {row.verifier: row for row in judged_verdicts(run, header_of_run(run))}
+    assert list(rows) == ["applies", "mine", ACCEPTANCE]
+    assert (rows[ACCEPTANCE].outcome, rows[ACCEPTANCE].score) == ("pass", 0.8)
+    assert rows[ACCEPTANCE].seconds == 2.0
+
+
 def test_verdicts_are_joined_with_the_result_on_their_own_patch(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "unresolved")])
     rows, asked = judged_verdicts(run, header_of_run(run)), ("applies", "repo-tests", ACCEPTANCE)

@@ -57,14 +57,20 @@ def _joined_verdicts(
 
 
 def _combined_verdict_if_missing(outcome: Outcome) -> list[Verdict]:
-    """The combined verdict on a patch, where no verifier ``acceptance`` ran."""
-    if outcome.weighed is not None or outcome.candidate is None:
+    """The combined verdict on a patch, where it is not the one of ``acceptance``.
+
+    Reports call what decided on a patch ``acceptance``: here it is the verdict of another
+    package's combination, else what the verdicts come to by themselves.
+    """
+    decided = outcome.weighed
+    if outcome.candidate is None or (decided is not None and decided.verifier == ACCEPTANCE):
         return []
     return [
         Verdict(
             candidate=outcome.candidate.digest,
             verifier=ACCEPTANCE,
             outcome=verdict_word(outcome) or "unknown",
+            score=decided.score if decided is not None else None,
         )
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import posixpath
 import secrets
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from swe_router.errors import VerifierError
 from swe_router.seams import Sandbox
+from swe_router.verifiers.testing.results import signed_entry
 
 RunMode = Literal["pytest", "django", "module", "script"]
 FAILURE_RECORDER = Path(__file__).parents[1] / "in_sandbox" / "failure_recorder.py"
@@ -179,7 +179,7 @@ def parse_report(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, 
     seen: dict[str, TrialResult] = {}
     ended, foreign, numbers = False, False, set[int]()
     for line in lines.splitlines(keepends=True):
-        entry = _signed_entry(line, key)
+        entry = signed_entry(line, key)
         if entry is None:
             foreign = foreign or line.endswith(b"\n")
             continue
@@ -192,16 +192,6 @@ def parse_report(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, 
             seen.setdefault(one.id, one)
     missing = max(numbers, default=-1) + 1 != len(numbers)
     return seen, ended, foreign or missing
-
-
-def _signed_entry(line: bytes, key: str) -> dict[str, Any] | None:
-    """A line that the failure recorder signed; None for any other."""
-    mac, _, text = line.rstrip(b"\n").partition(b" ")
-    wanted = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:32].encode()
-    if not hmac.compare_digest(mac, wanted):
-        return None
-    entry: dict[str, Any] = json.loads(text)
-    return entry
 
 
 def _result_of_entry(entry: Mapping[str, Any]) -> TrialResult:

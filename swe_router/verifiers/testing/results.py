@@ -87,7 +87,7 @@ def parse_recorded_lines(lines: bytes, key: str = "") -> Report:
     report = Report()
     numbers: set[int] = set()
     for line in lines.splitlines(keepends=True):
-        entry = _signed_entry(line, key)
+        entry = signed_entry(line, key)
         if entry is None:
             report.foreign += line.endswith(b"\n") and bool(line.strip())
             continue
@@ -100,7 +100,11 @@ def parse_recorded_lines(lines: bytes, key: str = "") -> Report:
     return report
 
 
-def _signed_entry(line: bytes, key: str) -> dict[str, Any] | None:
+def signed_entry(line: bytes, key: str) -> dict[str, Any] | None:
+    """A line of a recorder's report; None for one that is not signed with ``key``.
+
+    An empty key: lines are not signed, and None is one that is no JSON object.
+    """
     if key:
         mac, _, line = line.rstrip(b"\n").partition(b" ")
         wanted = hmac.new(key.encode(), line, hashlib.sha256).hexdigest()[:32]
