@@ -247,11 +247,10 @@ def test_a_sandbox_killed_in_a_command_is_lost_at_once(home):
 
 def test_nothing_stays_behind_whatever_the_agent_did_to_its_modes(home):
     base = Path(tempfile.gettempdir())
-    before = set(base.glob(f"{PREFIX}*"))
-    with sandboxes(home, run="modes").open(home[2]) as made:
+    run = f"modes-{os.getpid()}"
+    with sandboxes(home, run=run).open(home[2]) as made:
         made.run("mkdir -p a/b; echo x >a/b/c; chmod 0 a/b a", timeout=20)
-        fresh = set(base.glob(f"{PREFIX}*")) - before
-        mine = [path for path in fresh if '"modes"' in (path / CARD).read_text(encoding="utf-8")]
+        mine = list(base.glob(f"{folder_prefix(run)}*"))
         groups = [Path(name) for name in json.loads((mine[0] / CARD).read_text())["groups"]]
         assert all(group.exists() for group in groups)
     assert not [path for path in [*mine, *groups] if path.exists()]
