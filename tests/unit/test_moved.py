@@ -28,6 +28,19 @@ def test_an_old_module_tells_the_new_one_when_it_is_taken_from_its_package(old):
         __import__(package, fromlist=[module])
 
 
+OLD_NAMES = [
+    *("swe_router.grading.local:Local", "swe_router.agents.dialogue:Setup"),
+    *("swe_router.codegraph.graph:Graph", "swe_router.breaker:MOST_ASKED"),
+]
+
+
+@pytest.mark.parametrize("old", OLD_NAMES)
+def test_an_old_name_of_a_module_that_stays_tells_the_new_one(old):
+    module, _, name = old.partition(":")
+    with pytest.raises(ImportError, match=f"it is now {moved.moved_names()[old].replace(':', '.')}"):
+        exec(f"from {module} import {name}", {})
+
+
 def test_an_old_room_tells_where_its_modules_went():
     with pytest.raises(ModuleNotFoundError, match=r"swe_router\.commands"):
         importlib.import_module("swe_router.assemble")
