@@ -102,13 +102,14 @@ def string_list(row: Row, column: str) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     if isinstance(value, str):
-        value = _written(value)
+        value = parsed_text(value)
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise UsageError(f"{row.place}: {column} is not a list of texts")
     return tuple(value)
 
 
-def _written(value: str) -> Any:
+def parsed_text(value: str) -> Any:
+    """The value that a text of JSON or of a Python literal spells; None for any other text."""
     try:
         return json.loads(value)
     except ValueError:

@@ -37,6 +37,8 @@ class SplitSource:
     fetched: tuple[files.Placed, ...] = ()
     """Rows that were read already, to tell their form."""
     hub: Hub = rows.from_hub
+    fixed: bool = False
+    """The user named the data set."""
     plain: HubId | None = None
     """Configuration and split for a data set that makes its instances by itself."""
 
@@ -109,7 +111,11 @@ class SplitSource:
         for place, row in found:
             missing = [name for name in self.dataset.marks if name not in row]
             if missing:
-                what = unknown.describe_unknown_row(row, named=self.path is None)
+                what = (
+                    "give a file that has all of its columns"
+                    if self.fixed
+                    else unknown.describe_unknown_row(row, named=self.path is None)
+                )
                 raise UsageError(
                     f"split {self.label!r} lacks {', '.join(missing)} ({place}), which every row"
                     f" of {self.dataset.name} has: {what}"
@@ -228,7 +234,7 @@ def _of_path(text: str, path: Path, fixed: Dataset | None, hub: Hub) -> SplitSou
             )
         return SplitSource(text, one, path=path, hub=hub)
     if fixed is not None:
-        return SplitSource(text, fixed, path=path, hub=hub)
+        return SplitSource(text, fixed, path=path, hub=hub, fixed=True)
     found = _fetched(path, None)
     return SplitSource(text, _recognised(text, found), path=path, fetched=found, hub=hub)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from swe_router.datasets import Row
+from swe_router.instances.rowset import parsed_text
 from swe_router.instances.swebench import HARNESS, SweBench
 from swe_router.records import Instance
 
@@ -38,12 +38,9 @@ class SwebenchMultimodal(SweBench):
 
 
 def _shown(assets: Any) -> tuple[str, ...]:
-    """Addresses of the issue's pictures: of JSON text or an object, of texts or objects."""
+    """Addresses of the pictures: texts or objects, in an object or in a text that spells one."""
     if isinstance(assets, str):
-        try:
-            assets = json.loads(assets)
-        except ValueError:
-            return ()
+        assets = parsed_text(assets)
     listed = assets.get("problem_statement") if isinstance(assets, Mapping) else None
     found = (one.get("url") if isinstance(one, Mapping) else one for one in listed or [])
     return tuple(one for one in found if isinstance(one, str) and one)

@@ -138,6 +138,26 @@ def test_multimodal_shows_the_issue_s_pictures_alone():
     assert first.network == ("*",)
 
 
+def test_pictures_that_a_table_writer_spelled_as_python_are_not_lost(tmp_path):
+    found = rows("swe-bench-multimodal")
+    spelled = [{**row, "image_assets": str(assets_of(row))} for row in found]
+    (_, second) = loaded(tmp_path, *spelled)
+    assert second.images == ("https://example.invalid/two.png",)
+
+
+def assets_of(row: dict):
+    given = row["image_assets"]
+    return json.loads(given) if isinstance(given, str) else given
+
+
+def test_a_named_data_set_that_a_row_does_not_fit_is_not_asked_for_again(tmp_path):
+    row = {**rows("swe-bench-pro")[0]}
+    del row["interface"]
+    with pytest.raises(UsageError, match=r"lacks interface .*give a file that has all") as refused:
+        loaded(tmp_path, row, dataset="swe-bench-pro")
+    assert "--dataset" not in str(refused.value)
+
+
 def test_a_harbor_task_is_its_instruction_its_folder_and_its_image():
     shared, apart = of("harbor")
     assert shared.id == "fix-sum"
