@@ -37,7 +37,9 @@ OLD_NAMES = [
 @pytest.mark.parametrize("old", OLD_NAMES)
 def test_an_old_name_of_a_module_that_stays_tells_the_new_one(old):
     module, _, name = old.partition(":")
-    with pytest.raises(ImportError, match=f"it is now {moved.moved_names()[old].replace(':', '.')}"):
+    with pytest.raises(
+        ImportError, match=f"it is now {moved.moved_names()[old].replace(':', '.')}"
+    ):
         exec(f"from {module} import {name}", {})
 
 
