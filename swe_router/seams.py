@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, Self, runtime_checkable
 
-from swe_router.moved import renamed_getattr
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -34,8 +33,6 @@ from swe_router.records import (
     Verdict,
 )
 from swe_router.verifier_cache import VerifierCache
-
-__getattr__ = renamed_getattr(__name__)
 
 CONTINUED_PREFIX = "already in place: "
 FITTED_PREFIX = "fitted by: "

@@ -12,7 +12,6 @@ from pydantic import Field, ValidationError
 
 from swe_router import errors, suggest
 from swe_router.errors import UsageError
-from swe_router.moved import renamed_getattr
 from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import (
     Budget,
@@ -25,8 +24,6 @@ from swe_router.records import (
 )
 from swe_router.settings import Table
 from swe_router.stats.rounding import distinct_decimals
-
-__getattr__ = renamed_getattr(__name__)
 
 _EXPLAINED_ERRORS = (
     "NoConnection",

@@ -5,7 +5,6 @@ No gold field exists here: the answer key lives in ``grading.gold`` alone.
 Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as the name says.
 """
 
-from swe_router.moved import renamed_getattr
 from swe_router.records.conversation import (
     Action,
     AnswerEnd,
@@ -64,8 +63,6 @@ from swe_router.records.values import (
     Verdict,
     VerdictOutcome,
 )
-
-__getattr__ = renamed_getattr(__name__)
 
 __all__ = [
     "ACCEPTANCE",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from swe_router.moved import renamed_getattr
 from swe_router.records import (
     CrossRun,
     Features,
@@ -34,8 +33,6 @@ from swe_router.solve.moves import (
 )
 from swe_router.solve.selection import checked_choice, selector_for
 from swe_router.solve.unpaid import ended_for_lack_of_money
-
-__getattr__ = renamed_getattr(__name__)
 
 
 def solve(
