@@ -81,7 +81,7 @@ class Manifest(_ManifestTable):
     looked up."""
     toolset: Toolset = Field(default_factory=Toolset.of_today, exclude=True)
     rules: int = Field(default=loop_rules.CURRENT, exclude=True)
-    """Version of the loop's rules (``agents.rules``)."""
+    """Version of the loop's rules (``agents.loop_rules``)."""
 
     @property
     def offered(self) -> tuple[ToolSpec, ...]:

@@ -17,7 +17,7 @@ SUBMITTED = "Submitted."
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The tools of one attempt; calls come checked (``tools.checked``)."""
+    """The tools of one attempt; calls come checked (``tools.checked_call``)."""
 
     sandbox: Sandbox
     lookup: SearchTool

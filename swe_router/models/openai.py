@@ -29,7 +29,7 @@ class OpenAIModel:
     ``verbosity``, ``parallel_tool_calls``; of servers that differ: ``output_cap`` (what chat calls
     the output cap: ``max_tokens`` or ``max_completion_tokens``), ``leave_out`` (parameters that are
     never sent), ``strict`` (tools are marked so), ``extra`` (a table, added to each request).
-    What the options do not say is learned from the server's refusals (``models.lessons``).
+    What the options do not say is learned from the server's refusals (``models.server_quirks``).
     """
 
     options: ClassVar[tuple[str, ...]] = (

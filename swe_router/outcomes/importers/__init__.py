@@ -1,1 +1,1 @@
-"""Readers of what others write: one file a form, ``forms.FORMS`` names them."""
+"""Readers of what others write: one file per form; ``forms.IMPORTERS_BY_FORM`` names them."""

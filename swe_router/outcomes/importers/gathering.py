@@ -31,7 +31,7 @@ class ImportOptions:
     system: str = ""
     """Name of the system; empty takes the one that the files or their folder give."""
     reports: Path | None = None
-    """Official verdicts: see ``reports.verdicts``."""
+    """Official verdicts: see ``report_files.reported_verdicts``."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Our column -> theirs, for tables."""
     prices_at: datetime.date | None = None

@@ -48,7 +48,7 @@ class PublishedEntry:
 def import_per_instance(path: Path, given: ImportOptions) -> Imported:
     """``{id: {api_calls, cost, resolved}}``: of one system, or of many as in leaderboards.json.
 
-    What has no such details is read as ``mappings.answers`` does: ``{id: bool}`` and the like.
+    What has no such details is read as ``mappings.import_answers`` does: ``{id: bool}`` and such.
     """
     rows: dict[tuple[str, str], tuple[OutcomeRow, str]] = {}
     seen: Counter[str] = Counter()
