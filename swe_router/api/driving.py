@@ -44,7 +44,7 @@ def silent(line: str) -> None:
 def drive(
     folder: RunFolder,
     *,
-    retry: str,
+    retry_kind: str,
     workers: int | None = None,
     budget: Decimal | None = None,
     hours: float | None = None,
@@ -52,7 +52,7 @@ def drive(
 ) -> str:
     """Carry out what a run owes and grade it; return how it ended.
 
-    Raises ``UsageError`` as ``launch.drive`` does.
+    Raises ``UsageError`` as ``run_driver.drive_run`` does.
     """
     say = progress or silent
     console = terminal.Console(
@@ -61,8 +61,8 @@ def drive(
     )  # fmt: skip
     with no_warnings():  # libraries of the harness warn of what a notebook lacks
         done = run_driver.drive_run(
-            folder, workers=workers, retry=retry, say=say, budget=budget, hours=hours,
-            screen=run_driver.Screen(console, _interrupt),
+            folder, workers=workers, retry_kind=retry_kind, say=say, budget=budget, hours=hours,
+            terminal_controls=run_driver.TerminalControls(console, _interrupt),
         )  # fmt: skip
     return str(done.facts.get("ended", ""))  # none where another process drives the run
 

@@ -89,7 +89,7 @@ def leaderboard(
     wish = leaderboard_command.LeaderboardRequest(
         runs=[str(one.path) if isinstance(one, Run) else str(one) for one in _several(runs)],
         runs_in=Path(runs_in),
-        outcome_table=None if outcomes is None else Path(outcomes),
+        outcome_table_path=None if outcomes is None else Path(outcomes),
         split=split,
         features_file=None if features is None else Path(features),
         weak=weak,

@@ -199,8 +199,8 @@ class Run:
         signals.require_positive_hours(hours)
         folder = run_driver.find_to_resume(str(self.path), self.path.parent)
         ended = drive(
-            folder, retry=retry, workers=workers, budget=dollars(budget, "budget"), hours=hours,
-            progress=progress,
+            folder, retry_kind=retry, workers=workers, budget=dollars(budget, "budget"),
+            hours=hours, progress=progress,
         )  # fmt: skip
         return Run(folder, ended)
 

@@ -66,7 +66,7 @@ def run(
         grade__enabled=grade,
     )
     folder = run_driver.create_run(resolved, Path(out), progress or silent)
-    ended = drive(folder, retry="none", workers=workers, hours=hours, progress=progress)
+    ended = drive(folder, retry_kind="none", workers=workers, hours=hours, progress=progress)
     return Run(folder, ended)
 
 

@@ -45,7 +45,7 @@ class ForeignCandidates(FrozenRecord):
 
 
 @dataclass(frozen=True)
-class CandidateCase:
+class InstanceCase:
     """One instance with everything that was brought along."""
 
     instance_id: str
@@ -131,7 +131,7 @@ def check_known(found: Sequence[ForeignCandidates], known: Collection[str], spli
         )
 
 
-def mended(joined: Mapping[str, CandidateCase]) -> str:
+def mended(joined: Mapping[str, InstanceCase]) -> str:
     """A message about texts that were mended before they are judged; empty for none."""
     names = [f"{case.instance_id} {case.names[one.attempt.id]}" for case in joined.values()
              for one in case.outcomes if one.candidate and one.candidate.mended]  # fmt: skip
@@ -146,7 +146,7 @@ def mended(joined: Mapping[str, CandidateCase]) -> str:
 
 def join(
     found: Sequence[ForeignCandidates], trajectories: Sequence[ForeignTrajectory], source: str
-) -> dict[str, CandidateCase]:
+) -> dict[str, InstanceCase]:
     """Instance id -> its case; ``source`` names where the candidates came from.
 
     A trajectory belongs to the candidate whose patch it handed in, letter by letter or edit by
@@ -170,7 +170,7 @@ def _case(
     mine: Sequence[ForeignCandidates],
     trajectories: Sequence[ForeignTrajectory],
     source: str,
-) -> CandidateCase:
+) -> InstanceCase:
     owned = _owned(mine, trajectories)
     outcomes, names, models = [], {}, {}
     steps: dict[str, tuple[Step, ...]] = {}
@@ -189,7 +189,7 @@ def _case(
         key = f"0-peer.{number}"
         peers.append(_outcome(key, name, other.submission, other, other.name))
         steps[key] = other.steps
-    return CandidateCase(name, tuple(outcomes), tuple(peers), names, models, steps)
+    return InstanceCase(name, tuple(outcomes), tuple(peers), names, models, steps)
 
 
 def _whole(trajectory: ForeignTrajectory) -> ForeignTrajectory:

@@ -23,7 +23,7 @@ def features(
             "--split", "--subset", help="demo, lite, verified, …, a file, or ORG/NAME of the hub."
         ),
     ] = "demo",
-    dataset: DataSet = None,
+    dataset_reader: DataSet = None,
     repos: Repositories = None,
     instances: InstanceIds = None,
     filter_: IdFilter = None,
@@ -58,8 +58,9 @@ def features(
 
     rater = _judge(judge, budget, route, preset, sets, out)
     done = extraction.make_features(
-        split, out, dataset=dataset or "", repos=repos or "", instance_ids=ids(instances) or [],
-        id_pattern=filter_ or "", id_slice=slice_ or "", say=talk, judge=rater,
+        split, out, dataset_reader=dataset_reader or "", repos=repos or "",
+        instance_ids=ids(instances) or [], id_pattern=filter_ or "", id_slice=slice_ or "",
+        say=talk, judge=rater,
     )  # fmt: skip
     emit(done.facts, as_json=as_json, view=done.view)
     return 0

@@ -60,7 +60,7 @@ def leaderboard(
     wish = leaderboard_command.LeaderboardRequest(
         runs=tuple(runs or ()),
         runs_in=runs_in,
-        outcome_table=outcomes,
+        outcome_table_path=outcomes,
         split=split,
         features_file=features,
         weak=weak,

@@ -75,7 +75,7 @@ def route(
     split: Annotated[
         str, typer.Option("--split", "--subset", help="Split or file it belongs to.")
     ] = "demo",
-    dataset: DataSet = None,
+    dataset_reader: DataSet = None,
     preset: Annotated[str | None, typer.Option(help="Tiers and limits.")] = None,
     sets: Overrides = None,
     policy: Annotated[str | None, typer.Option(help="Routing policy.")] = None,
@@ -106,7 +106,7 @@ def route(
         preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
-        dataset=dataset,
+        dataset=dataset_reader,
         instances=[instance],
         policy__name=policy,
         policy__knobs=knobs or None,

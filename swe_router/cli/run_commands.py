@@ -60,7 +60,7 @@ def run(
             " hub. Default: the preset's.",
         ),
     ] = None,
-    dataset: DataSet = None,
+    dataset_reader: DataSet = None,
     budget: Annotated[
         str | None,
         typer.Option(help="US dollars the run may never exceed. Default: the preset's."),
@@ -108,13 +108,14 @@ def run(
             help="With --from RUN: its officially unresolved instances, tried afresh.",
         ),
     ] = False,
-    trajectories: Annotated[
-        str | None, typer.Option(help="With --from: folder of the trajectories behind it.")
+    source_trajectories: Annotated[
+        str | None,
+        typer.Option("--trajectories", help="With --from: folder of the trajectories behind it."),
     ] = None,
     rest: Annotated[
         bool, typer.Option("--rest", help="With --from: also instances that it lacks.")
     ] = False,
-    out: RunsOut = Path("runs"),
+    runs_folder: RunsOut = Path("runs"),
     resume_run: Annotated[
         str | None,
         typer.Option(
@@ -175,21 +176,23 @@ def run(
         raise UsageError("--knock and --outcomes go with --dry-run")
     if dry_run and resume_run is not None:
         raise UsageError("--dry-run plans a new run; `swe-router show RUN` says what one owes")
-    ends = _some(hours)
+    ends = _positive_hours(hours)
     notifying.hook_of(notify)
     own = own_issue(repo, issue, commit, test_command, image, workdir)
     if own is not None:
-        split, sandbox = own_split(own, split, source, sandbox, out)
+        split, sandbox = own_split(own, split, source, sandbox, runs_folder)
     only = ids(instances)
-    only, split, source = chosen(only, split, source, failed, out, trajectories, rest)
-    if failed and (trajectories is not None or rest):
+    only, split, source = chosen(
+        only, split, source, failed, runs_folder, source_trajectories, rest
+    )
+    if failed and (source_trajectories is not None or rest):
         raise UsageError("--failed begins afresh: --trajectories and --rest do not go with it")
     knobs = pairs(policy_set or [], "--policy-set")
     resolved = settings.load(
         preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
-        dataset=dataset,
+        dataset=dataset_reader,
         budget=dollars(budget),
         policy__name=policy,
         policy__knobs=knobs or None,
@@ -204,7 +207,7 @@ def run(
         sandbox__unsafe=unsafe or None,
         repos=repos,
         source=source,
-        trajectories=trajectories,
+        trajectories=source_trajectories,
         rest=rest or None,
         grade__enabled=False if no_grade else None,
     )
@@ -213,22 +216,24 @@ def run(
             from swe_router.commands.run import dry_run_report
 
         plan = dry_run_report.dry_run(
-            resolved, talk, runs_folder=out, calls_tiers=knock, outcome_table=outcomes or ""
-        )
+            resolved, talk, runs_folder=runs_folder, calls_tiers=knock,
+            outcome_table_path=outcomes or "",
+        )  # fmt: skip
         return _finish(plan, as_json)
     with uncollected_loading("swe_router.commands.run.run_driver"):
         from swe_router.commands.run import run_driver as launch
 
     waits: list[str] = []
     if resume_run is not None:
-        folder = launch.find_to_resume(resume_run, out, requested=resolved)
+        folder = launch.find_to_resume(resume_run, runs_folder, requested_settings=resolved)
         waits = launch.require_same_settings(folder, resolved, sets or ())
     else:
-        folder = launch.create_run(resolved, out, talk)
+        folder = launch.create_run(resolved, runs_folder, talk)
     retry = "none" if resume_run is None else "infra"
     done = launch.drive_run(
-        folder, workers=workers, retry=retry, say=talk, hours=ends, notify_hook=notify, sets=waits
-    )
+        folder, workers=workers, retry_kind=retry, say=talk, hours=ends, notify_hook=notify,
+        wait_settings=waits,
+    )  # fmt: skip
     return _finish(done, as_json)
 
 
@@ -257,7 +262,7 @@ def resume(
     hours: Hours = None,
     notify: Notify = None,
     trust: Trust = False,
-    out: RunsOut = Path("runs"),
+    runs_folder: RunsOut = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Finish exactly what a run owes: never a finished instance again, never a dollar twice."""
@@ -266,16 +271,16 @@ def resume(
 
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
-    folder = launch.find_to_resume(run_name, out, is_trusted=trust)
+    folder = launch.find_to_resume(run_name, runs_folder, is_trusted=trust)
     done = launch.drive_run(
         folder,
         workers=workers,
-        retry=retry,
+        retry_kind=retry,
         say=talk,
         budget=dollars(budget),
-        hours=_some(hours),
+        hours=_positive_hours(hours),
         notify_hook=notify,
-        sets=sets or (),
+        wait_settings=sets or (),
     )
     return _finish(done, as_json)
 
@@ -290,7 +295,7 @@ def grade(
     split: Annotated[
         str | None, typer.Option("--split", "--subset", help="Split of --predictions.")
     ] = None,
-    dataset: DataSet = None,
+    dataset_reader: DataSet = None,
     sandbox: Annotated[
         str, typer.Option(help="auto, docker (the official harness) or local.")
     ] = "auto",
@@ -302,15 +307,14 @@ def grade(
         typer.Option(help="Host that evaluations which need one may reach; * is any."),
     ] = None,
     code: Annotated[
-        str,
-        typer.Option(help="Copy of the data set's own repository (docs/datasets.md)."),
+        str, typer.Option(help="Copy of the data set's own repository (docs/datasets.md).")
     ] = "",
     candidates: Annotated[
         bool | None,
         typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
     ] = None,
     trust: Trust = False,
-    out: RunsOut = Path("runs"),
+    runs_folder: RunsOut = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason.
@@ -327,15 +331,16 @@ def grade(
         if split is None:
             raise UsageError("--predictions needs --split: the split that the ids belong to")
         grades = grading_run.grade_file(
-            predictions, split, dataset=dataset or "", sandbox=sandbox, unsafe=unsafe,
-            timeout=timeout, workers=workers, network=network or (), code=code,
-            say=talk,
+            predictions, split, dataset_reader=dataset_reader or "", sandbox=sandbox, unsafe=unsafe,
+            timeout=timeout, workers=workers, network=network or (), code=code, say=talk,
         )  # fmt: skip
-        gold = grading_run.gold_outcomes_of_file(split, dataset or "", list(grades))
+        gold = grading_run.gold_outcomes_of_file(split, dataset_reader or "", list(grades))
     else:
         from swe_router.commands.run import run_driver as launch
 
-        run_ = launch.find_to_resume(run_name or "", out, is_trusted=trust, sandboxes_only=True)
+        run_ = launch.find_to_resume(
+            run_name or "", runs_folder, is_trusted=trust, sandbox_risks_only=True
+        )
         grades = grading_run.grade_run(run_, say=talk, grade_all_candidates=candidates)
         gold = grading_run.gold_outcomes_of_run(run_, list(grades))
     emit(grading_run.grade_facts(grades, gold), as_json=as_json, view=grades_view(grades, gold))
@@ -355,13 +360,13 @@ def chosen(
     split: str | None,
     source: str | None,
     failed: bool,
-    out: Path,
-    trajectories: str | None,
+    runs_folder: Path,
+    source_trajectories: str | None,
     rest: bool,
 ) -> tuple[list[str] | None, str | None, str | None]:
     """Instance ids, split and predictions, from ``--from`` and ``--failed``."""
     if source is None:
-        if trajectories is not None or rest:
+        if source_trajectories is not None or rest:
             raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
         if failed:
             raise UsageError("--failed goes with --from RUN: a graded run")
@@ -369,8 +374,8 @@ def chosen(
     from swe_router.commands.run import failed_instances as graded
 
     if not failed:
-        return only, split, graded.predictions_file(source, out)
-    found = graded.failed_instances(source, out)
+        return only, split, graded.predictions_file(source, runs_folder)
+    found = graded.failed_instances(source, runs_folder)
     talk(found.note)
     wished = [name for name in found.instance_ids if only is None or name in only]
     if not wished:
@@ -378,7 +383,7 @@ def chosen(
     return wished, split or found.split, None
 
 
-def _some(hours: float | None) -> float | None:
+def _positive_hours(hours: float | None) -> float | None:
     """A positive number of hours. Raises ``UsageError`` for 0 and for what is no number."""
     from swe_router.commands import signals
 

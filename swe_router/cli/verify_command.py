@@ -25,7 +25,7 @@ def verify(
             help="Split that they are of: demo, lite, verified, ..., or a file.",
         ),
     ],
-    dataset: DataSet = None,
+    dataset_reader: DataSet = None,
     trajectories: Annotated[
         Path | None,
         typer.Option(help="Folder of mini-swe-agent, SWE-agent or our own runs of these issues."),
@@ -86,7 +86,7 @@ def verify(
         preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
-        dataset=dataset,
+        dataset=dataset_reader,
         budget=dollars(budget),
         verify__names=given,
         verify__seconds=seconds,

@@ -27,9 +27,9 @@ class ImportedName(NamedTuple):
 
 
 def read_imports(language: str, node: Node) -> list[ImportedName]:
-    """The rows of one import statement."""
+    """The names that one import statement binds."""
     if language == "python":
-        return _python(node)
+        return _read_python(node)
     text = (node.text or b"").decode("utf-8", "replace")
     line = node.start_point[0] + 1
     return [ImportedName(*row, 0, line) for row in _READERS[language](text)]
@@ -39,34 +39,34 @@ Row = tuple[str, str, str]
 """Module, name, alias."""
 
 
-def _python(node: Node) -> list[ImportedName]:
+def _read_python(node: Node) -> list[ImportedName]:
     line = node.start_point[0] + 1
     module, level = "", 0
     source = node.child_by_field_name("module_name")
     if source is not None:
-        text = _text(source).replace(" ", "")
+        text = _node_text(source).replace(" ", "")
         module = text.lstrip(".")
         level = len(text) - len(module)
     out: list[ImportedName] = []
     for child in node.children_by_field_name("name"):
-        whole, alias = _aliased(child)
+        whole, alias = _name_and_alias(child)
         if source is None:
             out.append(ImportedName(whole, "", alias or whole, 0, line))
         else:
             out.append(ImportedName(module, whole, alias or whole, level, line))
-    if not out and source is not None and _text(node).rstrip().endswith("*"):
+    if not out and source is not None and _node_text(node).rstrip().endswith("*"):
         out.append(ImportedName(module, WHOLE, WHOLE, level, line))
     return out
 
 
-def _aliased(node: Node) -> tuple[str, str]:
+def _name_and_alias(node: Node) -> tuple[str, str]:
     if node.type != "aliased_import":
-        return _text(node), ""
+        return _node_text(node), ""
     name, alias = node.child_by_field_name("name"), node.child_by_field_name("alias")
-    return (_text(name) if name else ""), (_text(alias) if alias else "")
+    return (_node_text(name) if name else ""), (_node_text(alias) if alias else "")
 
 
-def _text(node: Node) -> str:
+def _node_text(node: Node) -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
@@ -80,7 +80,7 @@ _GO_SPEC = re.compile(r"""^(?:([\w.]+)\s+)?["`]([^"`]+)["`]""")
 _INCLUDED = re.compile(r'include\s*"([^"\n]+)"')
 
 
-def _ecmascript(text: str) -> Iterator[Row]:
+def _read_ecmascript(text: str) -> Iterator[Row]:
     quoted = _QUOTED.findall(text)
     if not quoted:
         return
@@ -103,7 +103,7 @@ def _ecmascript(text: str) -> Iterator[Row]:
         yield module, "", ""
 
 
-def _go(text: str) -> Iterator[Row]:
+def _read_go(text: str) -> Iterator[Row]:
     spec = _GO_SPEC.match(text.strip())
     if spec:
         alias, module = spec.groups()
@@ -114,13 +114,13 @@ def _go(text: str) -> Iterator[Row]:
             yield module, "", alias or (tail or [module])[-1].rpartition(".")[2]
 
 
-def _rust(text: str) -> Iterator[Row]:
+def _read_rust(text: str) -> Iterator[Row]:
     declared = re.match(r"(?:pub(?:\([^)]*\))?\s+)?mod\s+(\w+)", text)
     if declared:
         yield f"self.{declared.group(1)}", "", declared.group(1)
         return
     tree = re.sub(r"^(?:pub(?:\([^)]*\))?\s+)?use\s+", "", text).rstrip("; \n")
-    for path, alias in _use_tree(tree.replace("::", "."), 0):
+    for path, alias in _use_tree_leaves(tree.replace("::", "."), 0):
         module, _, name = path.rpartition(".")
         if name == "self":
             module, _, name = module.rpartition(".")
@@ -128,7 +128,7 @@ def _rust(text: str) -> Iterator[Row]:
         yield module, WHOLE if name == "*" else name, WHOLE if name == "*" else bound
 
 
-def _use_tree(tree: str, depth: int) -> Iterator[tuple[str, str]]:
+def _use_tree_leaves(tree: str, depth: int) -> Iterator[tuple[str, str]]:
     """(path, alias) of each leaf of ``a.{b, c.{d as e}}``."""
     head, brace, rest = tree.partition("{")
     if not brace or depth > 20:
@@ -141,24 +141,24 @@ def _use_tree(tree: str, depth: int) -> Iterator[tuple[str, str]]:
     for at, sign in enumerate([*inner, ","]):
         level += (sign == "{") - (sign == "}")
         if (sign == "," and level == 0) or at == len(inner):
-            for path, alias in _use_tree(inner[start:at].strip(), depth + 1):
+            for path, alias in _use_tree_leaves(inner[start:at].strip(), depth + 1):
                 yield f"{head.strip()}{path}".lstrip("."), alias
             start = at + 1
 
 
-def _java(text: str) -> Iterator[Row]:
+def _read_java(text: str) -> Iterator[Row]:
     words = text.rstrip("; \n").removeprefix("import").split()
     module, _, name = "".join(words[1:] if words[:1] == ["static"] else words).rpartition(".")
     yield module, name, name
 
 
-def _c(text: str) -> Iterator[Row]:
+def _read_c(text: str) -> Iterator[Row]:
     included = _INCLUDED.search(text)
     if included:
         yield included.group(1), WHOLE, WHOLE
 
 
-def _ruby(text: str) -> Iterator[Row]:
+def _read_ruby(text: str) -> Iterator[Row]:
     quoted = _QUOTED.search(text)
     if quoted:
         near = text.startswith("require_relative")
@@ -166,19 +166,20 @@ def _ruby(text: str) -> Iterator[Row]:
         yield (f"./{module}" if near and not module.startswith(".") else module), WHOLE, WHOLE
 
 
-def _php(text: str) -> Iterator[Row]:
+def _read_php(text: str) -> Iterator[Row]:
     if not text.startswith("use"):
         quoted = _QUOTED.search(text)
         if quoted:
             yield f"./{quoted.group(1).lstrip('/')}", WHOLE, WHOLE
         return
     tree = re.sub(r"^use\s+(?:function\s+|const\s+)?", "", text).rstrip("; \n")
-    for path, alias in _use_tree(f"{{{tree}}}".replace("\\", "."), 0):
+    for path, alias in _use_tree_leaves(f"{{{tree}}}".replace("\\", "."), 0):
         module, _, name = path.rpartition(".")
         yield module, name, alias or name
 
 
 _READERS: Mapping[str, Callable[[str], Iterator[Row]]] = {
-    "javascript": _ecmascript, "typescript": _ecmascript, "tsx": _ecmascript, "go": _go,
-    "rust": _rust, "java": _java, "c": _c, "cpp": _c, "ruby": _ruby, "php": _php,
+    "javascript": _read_ecmascript, "typescript": _read_ecmascript, "tsx": _read_ecmascript,
+    "go": _read_go, "rust": _read_rust, "java": _read_java, "c": _read_c, "cpp": _read_c,
+    "ruby": _read_ruby, "php": _read_php,
 }  # fmt: skip

@@ -37,7 +37,7 @@ class LeaderboardRequest:
 
     runs: Sequence[str] = ()
     runs_in: Path = Path("runs")
-    outcome_table: Path | None = None
+    outcome_table_path: Path | None = None
     split: str | None = None
     features_file: Path | None = None
     weak: str = ""
@@ -87,7 +87,7 @@ def leaderboard(request: LeaderboardRequest, say: Say) -> CommandResult:
     if (
         request.features_file is None
         and request.split is None
-        and not (request.outcome_table or request.runs)
+        and not (request.outcome_table_path or request.runs)
     ):
         facts = {**facts, "assumptions": [*facts["assumptions"], TEXT_FEATURES_NOTE]}
     if request.output_folder is not None:
@@ -123,8 +123,8 @@ def _verifier_model(request: LeaderboardRequest) -> verifier_model.VerifierModel
 def _outcome_table(request: LeaderboardRequest) -> OutcomeTable:
     """The table that was named, the rows of the runs added; else the one that ships."""
     parts = []
-    if request.outcome_table is not None:
-        parts.append(read_table(request.outcome_table))
+    if request.outcome_table_path is not None:
+        parts.append(read_table(request.outcome_table_path))
     if request.runs:
         parts.append(recorded.table_of_runs(request.runs, request.runs_in).table)
     if not parts:
@@ -142,7 +142,7 @@ def _known_features(request: LeaderboardRequest, table: OutcomeTable) -> list[Fe
     issues = [] if request.split is None else splits.load_instances(request.split)
     if request.features_file is not None:
         return feature_files.read_features(request.features_file, issues)
-    known = shipped_features() if request.outcome_table is None and not request.runs else []
+    known = shipped_features() if request.outcome_table_path is None and not request.runs else []
     known += [extract_features(one, None) for one in issues if one.id in wanted]
     for name in request.runs if request.split is None else ():
         known += [

@@ -33,7 +33,7 @@ FITTED_POLICY_KNOBS = ("outcomes", "features", "systems", "verifier")
 def route_issue(settings: Settings, say: Say) -> CommandResult:
     """Features, score, estimates and decisions; nothing is spent and no key is needed."""
     instance = splits.load_instances(
-        settings.split, dataset=settings.dataset, ids=settings.instances
+        settings.split, dataset_reader=settings.dataset, ids=settings.instances
     )[0]
     header = Header(settings, settings.digest(), {}, {}, "none", {}, time.time())
     repos = repo_cache(settings.repos, say)

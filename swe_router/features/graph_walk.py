@@ -22,14 +22,14 @@ def seed_weights(graph: CodeGraph, named: Mentions) -> dict[str, float]:
     """Weight of each source file that the issue names, by path, frame, symbol or bare word."""
     weights: Counter[str] = Counter()
     for file in named.files:
-        _share(weights, _sources(resolve_path(graph, file)), FILE_WEIGHT)
+        _spread_weight(weights, _source_files(resolve_path(graph, file)), FILE_WEIGHT)
     for path, _ in named.frames:
-        _share(weights, _sources(resolve_path(graph, path)), FRAME_WEIGHT)
+        _spread_weight(weights, _source_files(resolve_path(graph, path)), FRAME_WEIGHT)
     for symbol in named.symbols:
-        _share(weights, defining_files(graph, symbol), SYMBOL_WEIGHT)
+        _spread_weight(weights, defining_files(graph, symbol), SYMBOL_WEIGHT)
     if not weights:
         for word in sorted(named.words):
-            _share(weights, defining_files(graph, word), WORD_WEIGHT)
+            _spread_weight(weights, defining_files(graph, word), WORD_WEIGHT)
     return dict(sorted(weights.items()))
 
 
@@ -80,18 +80,18 @@ def defining_files(graph: CodeGraph, symbol: str) -> list[str]:
     for name in dict.fromkeys((symbol, ".".join(parts[-2:]), parts[-1])):
         places = graph.definitions(name)
         homes = sorted({p.path for p in places if p.kind != "variable"} or {p.path for p in places})
-        homes = _sources(homes)
+        homes = _source_files(homes)
         if homes:
             return homes if len(homes) <= MANY_HOMES else []
     return []
 
 
-def _share(weights: Counter[str], paths: list[str], weight: float) -> None:
+def _spread_weight(weights: Counter[str], paths: list[str], weight: float) -> None:
     for path in paths:
         weights[path] += weight / len(paths)  # type: ignore[assignment]
 
 
-def _sources(paths: Iterable[str]) -> list[str]:
+def _source_files(paths: Iterable[str]) -> list[str]:
     return [path for path in paths if not CodeGraph.is_test(path)]
 
 

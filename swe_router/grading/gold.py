@@ -77,7 +77,7 @@ def read_gold(
     """The answer key of a split of SWE-bench's form, or of ``only`` these of its instances, by id.
 
     Read again from the split itself: it never travels through the solving side. Raises
-    ``UsageError`` as ``sources.locate`` does, and as ``of_rows``.
+    ``UsageError`` as ``sources.locate_split`` does, and as ``gold_of_rows``.
     """
     return gold_of_rows(sources.locate_split(split, hub=hub).any_rows(COLUMNS), only)
 

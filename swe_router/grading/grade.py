@@ -81,13 +81,19 @@ def grade_patches(
 
 
 def predicted(
-    predictions: Sequence[Prediction], split: str, dataset: str = "", *, hub: Hub | None = None
+    predictions: Sequence[Prediction],
+    split: str,
+    dataset_reader: str = "",
+    *,
+    hub: Hub | None = None,
 ) -> dict[str, Instance]:
     """The instances of a split that are predicted, by id.
 
     Raises ``UsageError``: a split that cannot be read, an id that it does not have.
     """
-    known = {one.id: one for one in splits.load_instances(split, dataset=dataset, hub=hub)}
+    known = {
+        one.id: one for one in splits.load_instances(split, dataset_reader=dataset_reader, hub=hub)
+    }
     for one in predictions:
         if one.instance_id not in known:
             hint = suggest.did_you_mean_hint(one.instance_id, known)

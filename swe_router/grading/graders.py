@@ -37,15 +37,15 @@ PARTS = ("answers", "grade", "close")
 
 
 def reading_grader(
-    split: str, dataset: str = "", *, hub: Hub | None = None, code: str = ""
+    split: str, dataset_reader: str = "", *, hub: Hub | None = None, code: str = ""
 ) -> Grader:
     """A grader that only reads the answer key: it has no sandbox. Raises ``UsageError``."""
-    return _made(split, dataset, hub, {"code": code})
+    return _made(split, dataset_reader, hub, {"code": code})
 
 
 def evaluating_grader(
     split: str,
-    dataset: str = "",
+    dataset_reader: str = "",
     *,
     folder: Path,
     timeout: float,
@@ -63,25 +63,25 @@ def evaluating_grader(
         "network": network,
         "code": code,
     }
-    return _made(split, dataset, None, more)
+    return _made(split, dataset_reader, None, more)
 
 
 def gold_outcomes_here(
-    split: str, dataset: str, instances: Sequence[str], *, folder: Path, gold_folder: Path
+    split: str, dataset_reader: str, instances: Sequence[str], *, folder: Path, gold_folder: Path
 ) -> Mapping[str, str] | None:
     """Instance id -> outcome of its gold patch, of those graded on this machine.
 
     ``folder`` and ``gold_folder`` as in ``GradingContext``. None for a data set that counts every
     instance, whatever its gold patch does here.
     """
-    grader = _made(split, dataset, None, {"folder": folder, "gold_folder": gold_folder})
+    grader = _made(split, dataset_reader, None, {"folder": folder, "gold_folder": gold_folder})
     return grader.gold_outcomes(instances) if isinstance(grader, CountsByGold) else None
 
 
 def check_answer_key(
     split: str,
     ids: tuple[str, ...],
-    dataset: str = "",
+    dataset_reader: str = "",
     *,
     hub: Hub | None = None,
     code: str = "",
@@ -90,17 +90,19 @@ def check_answer_key(
 
     To be asked before a run: after it the money is spent.
     """
-    grader = reading_grader(split, dataset, hub=hub, code=code)
+    grader = reading_grader(split, dataset_reader, hub=hub, code=code)
     if isinstance(grader, SupportsCheck):
         grader.check(ids)
 
 
-def gold_predictions(split: str, dataset: str = "", *, hub: Hub | None = None) -> list[Prediction]:
+def gold_predictions(
+    split: str, dataset_reader: str = "", *, hub: Hub | None = None
+) -> list[Prediction]:
     """The answer key's own patches as predictions: what ``--predictions gold`` grades.
 
     Raises ``UsageError`` where the answer key holds none.
     """
-    return gold_patches_of(reading_grader(split, dataset, hub=hub), split)
+    return gold_patches_of(reading_grader(split, dataset_reader, hub=hub), split)
 
 
 def gold_patches_of(grader: Grader, split: str) -> list[Prediction]:
@@ -113,8 +115,8 @@ def gold_patches_of(grader: Grader, split: str) -> list[Prediction]:
     ]
 
 
-def _made(split: str, dataset: str, hub: Hub | None, more: dict[str, Any]) -> Grader:
-    origin = sources.locate_split(split, dataset, hub=hub)
+def _made(split: str, dataset_reader: str, hub: Hub | None, more: dict[str, Any]) -> Grader:
+    origin = sources.locate_split(split, dataset_reader, hub=hub)
     name = origin.dataset.grader
     kind: Callable[[GradingContext], Any] = plugins.load_plugin("graders", name, BUILT_IN)
     made = kind(GradingContext(label=split, rows=origin.any_rows, path=origin.path, **more))

@@ -43,7 +43,7 @@ class Harbor(ScriptedGrader):
 
     answers = ("tests", "solution")
 
-    def key(self, instance_id: str) -> AnswerRow:
+    def answer_row(self, instance_id: str) -> AnswerRow:
         """The task's folder and settings, under ``folder`` and ``settings``."""
         folders = tasks.task_folders(self._context.path)
         if instance_id not in folders:
@@ -51,16 +51,16 @@ class Harbor(ScriptedGrader):
         folder = folders[instance_id]
         return {"folder": folder, "settings": tasks.task_settings(folder)}
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:
         """The task must have tests that ask for nothing of this machine."""
-        tests = Path(key["folder"]) / "tests"
+        tests = Path(answer_row["folder"]) / "tests"
         if not (tests / "test.sh").is_file():
             raise GradingError(f"{tests} has no test.sh")
-        _exports(_table(key["settings"], "verifier").get("env") or {})
+        _exports(_table(answer_row["settings"], "verifier").get("env") or {})
 
-    def place(self, instance: Instance, key: AnswerRow) -> Instance:
+    def evaluated_instance(self, instance: Instance, answer_row: AnswerRow) -> Instance:
         """The verifier's image, where it has one of its own."""
-        settings, folder = key["settings"], Path(key["folder"])
+        settings, folder = answer_row["settings"], Path(answer_row["folder"])
         if not _separate(settings):
             return instance
         environment = _table(settings, "verifier", "environment")
@@ -71,11 +71,11 @@ class Harbor(ScriptedGrader):
             return instance.model_copy(update={"image": image, "build": str(tests)})
         return instance.model_copy(update={"image": image}) if image else instance
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """The patch, the tests, ``tests/test.sh`` in the work folder."""
-        settings, folder = key["settings"], Path(key["folder"])
+        settings, folder = answer_row["settings"], Path(answer_row["folder"])
         tests = folder / "tests"
-        self.usable(instance.id, key)
+        self.require_usable(instance.id, answer_row)
         artifacts = [str(item) for item in settings.get("artifacts") or []]
         applies = not any(item.endswith((".patch", ".diff")) for item in artifacts)
         handed = {ARTIFACT, *(item for item in artifacts if item.endswith(".patch"))}
@@ -95,7 +95,7 @@ class Harbor(ScriptedGrader):
         return EvaluationPlan("\n".join(script), given, REWARDS)
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The reward; below 0 the verifier says that it broke down itself."""
         reward, more = _reward(output)

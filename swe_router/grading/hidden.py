@@ -30,7 +30,7 @@ def search_hidden_tests(
     split: str,
     texts: Mapping[str, Mapping[str, str]],
     *,
-    dataset: str = "",
+    dataset_reader: str = "",
     hub: Hub | None = None,
 ) -> HiddenTestSearch:
     """Look for each instance's hidden test names in its texts: instance id -> place -> text.
@@ -40,7 +40,7 @@ def search_hidden_tests(
     choose the same name by itself, which a reader of the place must judge. Names themselves are
     not given out. Raises ``UsageError`` for a split that cannot be read.
     """
-    grader = graders.reading_grader(split, dataset, hub=hub)
+    grader = graders.reading_grader(split, dataset_reader, hub=hub)
     if not isinstance(grader, SupportsHiddenTests):
         raise UsageError(f"the grader of {split!r} does not know which tests are hidden")
     names = {name: own for name in texts if (own := grader.hidden_tests(name))}

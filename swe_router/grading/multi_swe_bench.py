@@ -23,7 +23,7 @@ from swe_router.grading.evaluation import (
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.records import Instance
 
-PRINTED = f"{FOLDER}/tests.log"
+TEST_LOG_FILE = f"{FOLDER}/tests.log"
 LISTS = ("p2p_tests", "f2p_tests", "s2p_tests", "n2p_tests")
 RESULTS = ("run_result", "test_patch_result", "fix_patch_result")
 _PACKAGE = """
@@ -64,33 +64,35 @@ class MultiSwebenchGrader(ScriptedGrader):
         *("state", "title", "body", "fix_patch", "test_patch", "tag", "number_interval"),
         *("fixed_tests", *LISTS, *RESULTS),
     )
-    shared = ("instance_id", "org", "repo", "number", "base", "resolved_issues", "lang")
+    question_columns = ("instance_id", "org", "repo", "number", "base", "resolved_issues", "lang")
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:
         """The package must be there, and know the project."""
-        self._asked("commands", _row(key))
+        self._call_package("commands", _row(answer_row))
 
     def identifier(self, row: AnswerRow) -> str:
         """As the data set's own evaluation names it, and its rows where they have an id."""
         return str(row.get("instance_id") or f"{row['org']}__{row['repo']}-{row['number']}")
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """The image's script; it applies the tests and the patch itself."""
-        command, place = self._asked("commands", _row(key))
+        command, place = self._call_package("commands", _row(answer_row))
         script = [
             *setup_lines(instance.workdir),
             f"cp {PATCH} {place}",
-            f"( {command}\n) > {PRINTED} 2>&1",
-            f"cat {PRINTED}",
+            f"( {command}\n) > {TEST_LOG_FILE} 2>&1",
+            f"cat {TEST_LOG_FILE}",
             "exit 0",
         ]
-        return EvaluationPlan("\n".join(script), {}, (PRINTED,))
+        return EvaluationPlan("\n".join(script), {}, (TEST_LOG_FILE,))
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The package's report on the log."""
-        found = self._asked("report", _row(key), output.outputs.get(PRINTED, ""))
+        found = self._call_package(
+            "report", _row(answer_row), output.outputs.get(TEST_LOG_FILE, "")
+        )
         if not found["read"]:
             return PatchJudgement("unresolved", "the tests left no result that could be read")
         evidence: dict[str, Any] = {
@@ -108,7 +110,7 @@ class MultiSwebenchGrader(ScriptedGrader):
         """The row's ``fix_patch``."""
         return str(row.get("fix_patch") or "")
 
-    def _asked(self, function: str, *arguments: Any) -> Any:
+    def _call_package(self, function: str, *arguments: Any) -> Any:
         """An answer of the package, installed or in the copy of its repository."""
         try:
             return isolated.call_isolated(_PACKAGE, function, *arguments, path=self._context.code)
@@ -121,9 +123,9 @@ class MultiSwebenchGrader(ScriptedGrader):
 _NAMES = {"p2p_tests": "pass_to_pass", "f2p_tests": "fail_to_pass"}
 
 
-def _row(key: AnswerRow) -> Mapping[str, Any]:
+def _row(answer_row: AnswerRow) -> Mapping[str, Any]:
     """The row as its package reads it: without what a table put in for missing names of tests."""
-    row = {name: value for name, value in key.items() if value is not None}
+    row = {name: value for name, value in answer_row.items() if value is not None}
     for name in ("fixed_tests", *LISTS):
         tests = row.get(name) or {}
         row[name] = {test: result for test, result in tests.items() if result is not None}

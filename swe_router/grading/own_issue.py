@@ -28,15 +28,15 @@ class OwnIssueGrader(ScriptedGrader):
     """Resolved where the test command succeeds with the patch; without a command ungraded."""
 
     answers = ("test_command",)
-    shared = OwnIssue.question
+    question_columns = OwnIssue.question
 
     def identifier(self, row: AnswerRow) -> str:
         """The id that the data set gives."""
         return OwnIssue().identifier(row)  # type: ignore[arg-type]
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """The command at the base commit, the patch, the command again."""
-        command = str(key.get("test_command") or "").strip()
+        command = str(answer_row.get("test_command") or "").strip()
         if not command:
             raise GradingError(NO_COMMAND)
         script = [
@@ -52,7 +52,7 @@ class OwnIssueGrader(ScriptedGrader):
         return EvaluationPlan("\n".join(script), {COMMAND: command.encode()}, (BEFORE, AFTER))
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The exit statuses; a command that succeeds without the patch shows no fix."""
         before, after = (output.outputs.get(one, "").strip() for one in (BEFORE, AFTER))

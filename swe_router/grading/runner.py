@@ -69,20 +69,20 @@ def runner_name(gold: Gold) -> str:
 
 
 @functools.cache
-def _grader(split: str, dataset: str) -> Grader | None:
+def _grader(split: str, dataset_reader: str) -> Grader | None:
     """A grader that reads the answer key, or None where there is none.
 
     A split that can be solved and not graded is no error here: nobody asked for grades.
     """
     try:
-        return graders.reading_grader(split, dataset)
+        return graders.reading_grader(split, dataset_reader)
     except UsageError:
         return None
 
 
-def runner_hint(split: str, instance_id: str, dataset: str = "") -> str:
+def runner_hint(split: str, instance_id: str, dataset_reader: str = "") -> str:
     """``name`` for an instance of a split, read once per process; empty where it is not known."""
-    grader = _grader(split, dataset)
+    grader = _grader(split, dataset_reader)
     try:
         return grader.runner(instance_id) if isinstance(grader, SupportsRunner) else ""
     except UsageError:

@@ -39,26 +39,26 @@ class ScriptedGrader(ABC):
 
     answers: Sequence[str] = ()
     """Columns of the rows that nobody else may read."""
-    shared: Sequence[str] = ("instance_id",)
+    question_columns: Sequence[str] = ("instance_id",)
     """Columns of the question that the subclass reads too."""
 
     def __init__(self, context: GradingContext) -> None:
         self._context = context
-        self._keys: dict[str, AnswerRow] | None = None
+        self._answer_rows: dict[str, AnswerRow] | None = None
         self._open: set[Sandbox] = set()
         self._lock = threading.Lock()
 
     @abstractmethod
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """What to carry out. Raises ``GradingError`` where this instance cannot be evaluated."""
 
     @abstractmethod
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """What the outputs mean. Raises ``GradingError`` where they cannot be read."""
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:  # noqa: B027 (may be left out)
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:  # noqa: B027 (may be left out)
         """Raise ``GradingError`` where this instance could not be evaluated here."""
 
     def identifier(self, row: AnswerRow) -> str:
@@ -69,19 +69,23 @@ class ScriptedGrader(ABC):
         """The verdict on one patch that is not empty."""
         folder = _evaluation_folder(self._context.folder, instance.id, patch)
         try:
-            key = self.key(instance.id)
-            plan = self.plan(instance, key)
+            answer_row = self.answer_row(instance.id)
+            plan = self.plan(instance, answer_row)
             if reason := may_reach(instance.network, self._context.network):
                 raise GradingError(reason)
-            with self.opened(self.place(instance, key)) as sandbox:
-                stamp = self._stamp(sandbox, plan, key)
-                if (seen := _seen(folder, stamp)) is not None:
-                    return seen
-                output = self._run(sandbox, plan, patch, folder)
-            judgement = _usual(output) or self.judgement(instance, key, output)
+            with self.opened(self.evaluated_instance(instance, answer_row)) as sandbox:
+                stamp = self._stamp(sandbox, plan, answer_row)
+                if (earlier := _earlier_grade(folder, stamp)) is not None:
+                    return earlier
+                output = self._run_evaluation(sandbox, plan, patch, folder)
+            judgement = _judgement_by_exit_code(output) or self.judgement(
+                instance, answer_row, output
+            )
         except (GradingError, SandboxError) as error:
-            return self._grade(instance, patch, PatchJudgement("ungraded", str(error)), folder)
-        grade = self._grade(instance, patch, judgement, folder)
+            return self._grade_of_judgement(
+                instance, patch, PatchJudgement("ungraded", str(error)), folder
+            )
+        grade = self._grade_of_judgement(instance, patch, judgement, folder)
         if grade.outcome != "ungraded":
             report = {"stamp": stamp, "grade": grade.model_dump(mode="json")}
             (folder / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
@@ -95,28 +99,28 @@ class ScriptedGrader(ABC):
             with suppress(SandboxError):
                 sandbox.close()
 
-    def key(self, instance_id: str) -> AnswerRow:
+    def answer_row(self, instance_id: str) -> AnswerRow:
         """The answer columns of one instance. Raises ``GradingError`` for an unknown one."""
         with self._lock:
-            if self._keys is None:
-                rows = self._context.rows((*self.shared, *self.answers))
-                self._keys = {self.identifier(row): row for row in rows}
-            keys = self._keys
-        if instance_id not in keys:
+            if self._answer_rows is None:
+                rows = self._context.rows((*self.question_columns, *self.answers))
+                self._answer_rows = {self.identifier(row): row for row in rows}
+            answer_rows = self._answer_rows
+        if instance_id not in answer_rows:
             raise GradingError(f"{self._context.label!r} has no row of {instance_id}")
-        return keys[instance_id]
+        return answer_rows[instance_id]
 
     def gold(self) -> Mapping[str, str]:
         """Instance id -> the data set's own patch."""
         with suppress(GradingError):
-            self.key("")
-        return {name: self.gold_patch(row) for name, row in (self._keys or {}).items()}
+            self.answer_row("")
+        return {name: self.gold_patch(row) for name, row in (self._answer_rows or {}).items()}
 
-    def place(self, instance: Instance, key: AnswerRow) -> Instance:
+    def evaluated_instance(self, instance: Instance, answer_row: AnswerRow) -> Instance:
         """The instance whose image the evaluation runs in."""
         return instance
 
-    def carried(self, patch: str) -> str:
+    def evaluated_patch(self, patch: str) -> str:
         """The patch as the data set's evaluation takes it."""
         return patch
 
@@ -127,7 +131,7 @@ class ScriptedGrader(ABC):
     def earlier_outcome(self, instance_id: str, patch: str) -> str:
         """What this patch was graded as by an earlier evaluation here; empty where it was not."""
         for folder in filter(None, (self._context.folder, self._context.gold_folder)):
-            report = _report(_evaluation_folder(folder, instance_id, patch))
+            report = _read_stored_grade(_evaluation_folder(folder, instance_id, patch))
             if report is not None:
                 return report[1].outcome
         return ""
@@ -136,7 +140,7 @@ class ScriptedGrader(ABC):
         """Raise ``UsageError`` for an id that could not be evaluated after a run."""
         for name in instances:
             try:
-                self.usable(name, self.key(name))
+                self.require_usable(name, self.answer_row(name))
             except GradingError as error:
                 raise UsageError(f"instance {name!r} cannot be graded: {error}") from None
 
@@ -155,37 +159,37 @@ class ScriptedGrader(ABC):
                 with self._lock:
                     self._open.discard(sandbox)
 
-    def _stamp(self, sandbox: Sandbox, plan: EvaluationPlan, key: AnswerRow) -> str:
+    def _stamp(self, sandbox: Sandbox, plan: EvaluationPlan, answer_row: AnswerRow) -> str:
         """What a verdict rests on: the image by its content, the steps, the answer key."""
         files = {name: data.hex() for name, data in plan.files.items()}
-        answers = [repr(item) for item in sorted(key.items())]
+        answers = [repr(item) for item in sorted(answer_row.items())]
         return digest_of(
             [sandbox.identity, plan.script, files, answers, bool(self._context.network)]
         )
 
-    def _run(
+    def _run_evaluation(
         self, sandbox: Sandbox, plan: EvaluationPlan, patch: str, folder: Path
     ) -> EvaluationOutput:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "patch.diff").write_bytes(patch_bytes(patch))
         (folder / "evaluate.sh").write_text(plan.script, encoding="utf-8")
-        for path, data in {PATCH: patch_bytes(self.carried(patch)), **plan.files}.items():
+        for path, data in {PATCH: patch_bytes(self.evaluated_patch(patch)), **plan.files}.items():
             sandbox.write(path, data)
         sandbox.write(SCRIPT, plan.script.encode())
         # Into a file, because a sandbox keeps only head and tail of what a command prints.
         result = sandbox.run(f"bash {SCRIPT} > {LOG} 2>&1", timeout=self._context.timeout)
-        log = _text(sandbox, LOG)
+        log = _read_output(sandbox, LOG)
         (folder / "test_output.txt").write_text(log, encoding="utf-8")
         if result.timed_out:
             raise GradingError(f"timed out after {self._context.timeout:g} s")
         outputs = {}
         for path in plan.outputs:
             with suppress(FileNotFoundError):
-                outputs[path] = _text(sandbox, path, missing=True)
+                outputs[path] = _read_output(sandbox, path, missing=True)
         return EvaluationOutput(result.exit_code, log, outputs)
 
-    def _grade(
+    def _grade_of_judgement(
         self, instance: Instance, patch: str, judgement: PatchJudgement, folder: Path
     ) -> Grade:
         evidence = {"reason": judgement.reason, **judgement.evidence}
@@ -202,7 +206,7 @@ class ScriptedGrader(ABC):
         )
 
 
-def _usual(output: EvaluationOutput) -> PatchJudgement | None:
+def _judgement_by_exit_code(output: EvaluationOutput) -> PatchJudgement | None:
     last = output.log.strip()[-2000:]
     if output.exit_code == PATCH_REFUSED:
         return PatchJudgement("unresolved", "the patch does not apply", {"output": last})
@@ -219,13 +223,13 @@ def _evaluation_folder(folder: Path, instance_id: str, patch: str) -> Path:
     return folder / instance_id / patch_digest(patch)[:16]
 
 
-def _seen(folder: Path, stamp: str) -> Grade | None:
+def _earlier_grade(folder: Path, stamp: str) -> Grade | None:
     """The verdict of an earlier evaluation of this very patch by this very key."""
-    report = _report(folder)
+    report = _read_stored_grade(folder)
     return report[1] if report is not None and report[0] == stamp else None
 
 
-def _report(folder: Path) -> tuple[str, Grade] | None:
+def _read_stored_grade(folder: Path) -> tuple[str, Grade] | None:
     """The stamp and the verdict that an evaluation left in its folder."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -234,7 +238,7 @@ def _report(folder: Path) -> tuple[str, Grade] | None:
         return None
 
 
-def _text(sandbox: Sandbox, path: str, *, missing: bool = False) -> str:
+def _read_output(sandbox: Sandbox, path: str, *, missing: bool = False) -> str:
     try:
         return sandbox.read(path, limit=MAX_LOG).decode("utf-8", "replace")
     except FileNotFoundError as error:

@@ -23,8 +23,8 @@ from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import parse_statuses
 from swe_router.records import Instance
 
-TESTS = f"{FOLDER}/test.patch"
-PRINTED = f"{FOLDER}/tests.log"
+TEST_PATCH_FILE = f"{FOLDER}/test.patch"
+TEST_LOG_FILE = f"{FOLDER}/tests.log"
 COMMANDS: Mapping[str, str] = {
     "python/mypy": "pytest -n0 -rA -k",
     "getmoto/moto": "pytest -n0 -rA",
@@ -39,9 +39,9 @@ COMMANDS: Mapping[str, str] = {
     "facebookresearch/hydra": "pytest -rA --tb=long",
 }
 """Project in lower case -> how the data set's evaluation runs its tests; files are added."""
-_CHANGED = re.compile(r"^diff --git a/.* b/(.*)$", re.MULTILINE)
-_CASE = re.compile(r"\[case ([^\]]+)\]")
-NO_TESTS = (
+_CHANGED_FILE = re.compile(r"^diff --git a/.* b/(.*)$", re.MULTILINE)
+_MYPY_CASE = re.compile(r"\[case ([^\]]+)\]")
+NON_TEST_SUFFIXES = (
     ".json",
     ".png",
     "csv",
@@ -61,20 +61,20 @@ class SweGymGrader(ScriptedGrader):
     """Grades SWE-Gym by SWE-bench's rule, in its ready images."""
 
     answers = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS")
-    shared = ("instance_id", "repo")
+    question_columns = ("instance_id", "repo")
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:
         """Its project must be one of the data set's."""
-        _command(str(key.get("repo") or ""), str(key.get("test_patch") or ""))
+        _test_command(str(answer_row.get("repo") or ""), str(answer_row.get("test_patch") or ""))
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """The patch, the tests at the base commit with the test patch, the project's command.
 
         The install line of the data set's evaluation is left out: the image is installed, and
         the line would need the network.
         """
-        patch = str(key.get("test_patch") or "")
-        files = " ".join(shlex.quote(file) for file in _CHANGED.findall(patch))
+        patch = str(answer_row.get("test_patch") or "")
+        files = " ".join(shlex.quote(file) for file in _CHANGED_FILE.findall(patch))
         script = [
             *setup_lines(instance.workdir),
             f"[ ! -s {PATCH} ] || git apply {PATCH} || patch --batch --fuzz=5 -p1 -i {PATCH}"
@@ -84,26 +84,30 @@ class SweGymGrader(ScriptedGrader):
             # A test file that the base does not have makes room for the test patch's own.
             f"for file in {files}; do git checkout -q {shlex.quote(instance.base_commit)} --"
             ' "$file" 2>/dev/null || rm -f "$file"; done',
-            f"git apply {TESTS} || exit {BROKEN}",
-            f"( {_command(str(key.get('repo')), patch)}\n) > {PRINTED} 2>&1",
-            f"cat {PRINTED}",
+            f"git apply {TEST_PATCH_FILE} || exit {BROKEN}",
+            f"( {_test_command(str(answer_row.get('repo')), patch)}\n) > {TEST_LOG_FILE} 2>&1",
+            f"cat {TEST_LOG_FILE}",
             "exit 0",
         ]
-        return EvaluationPlan("\n".join(script), {TESTS: patch.encode()}, (PRINTED,))
+        return EvaluationPlan(
+            "\n".join(script), {TEST_PATCH_FILE: patch.encode()}, (TEST_LOG_FILE,)
+        )
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The statuses against the lists."""
-        statuses = parse_statuses("pytest-summary", output.outputs.get(PRINTED, ""))
-        return judge_row(key, statuses)
+        statuses = parse_statuses("pytest-summary", output.outputs.get(TEST_LOG_FILE, ""))
+        return judge_row(answer_row, statuses)
 
 
-def _command(repo: str, test_patch: str) -> str:
+def _test_command(repo: str, test_patch: str) -> str:
     command = COMMANDS.get(repo.lower())
     if command is None:
         raise GradingError(f"{repo} is no project of SWE-Gym: how its tests are run is not known")
     if command.endswith(" -k"):
-        return f"{command} {shlex.quote(' or '.join(_CASE.findall(test_patch)))}"
-    files = [file for file in _CHANGED.findall(test_patch) if not file.endswith(NO_TESTS)]
+        return f"{command} {shlex.quote(' or '.join(_MYPY_CASE.findall(test_patch)))}"
+    files = [
+        file for file in _CHANGED_FILE.findall(test_patch) if not file.endswith(NON_TEST_SUFFIXES)
+    ]
     return " ".join([command, *(shlex.quote(file) for file in files)])

@@ -31,8 +31,8 @@ from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import Statuses
 from swe_router.records import Instance
 
-TESTS = f"{FOLDER}/test.patch"
-PRINTED = f"{FOLDER}/tests.log"
+TEST_PATCH_FILE = f"{FOLDER}/test.patch"
+TEST_LOG_FILE = f"{FOLDER}/tests.log"
 APPLY = "git apply -v --3way --recount --ignore-space-change --whitespace=nowarn"
 REPOSITORY = "https://github.com/SWE-rebench/SWE-rebench-V2"
 PARSERS = "lib/agent/log_parsers.py"
@@ -49,36 +49,38 @@ class SweRebenchGrader(ScriptedGrader):
 
     answers = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "install_config")
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:
         """The row must name its tests, and a log parser that is at hand."""
-        _tests(key)
-        self._parser(_config(key))
+        _tests(answer_row)
+        self._parser(_config(answer_row))
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """Patch, test patch, test commands until one fails."""
-        self.usable(instance.id, key)
-        tests = _tests(key)
+        self.require_usable(instance.id, answer_row)
+        tests = _tests(answer_row)
         script = [
             *setup_lines(instance.workdir),
             f"git reset -q --hard HEAD || exit {BROKEN}",
             f"[ ! -s {PATCH} ] || {APPLY} {PATCH} || exit {PATCH_REFUSED}",
             # A patch that stands where the tests must go is the patch's fault: they fit the base.
-            f"{APPLY} {TESTS} || exit {PATCH_REFUSED}",
-            f"( set -e\n{chr(10).join(tests)}\n) > {PRINTED} 2>&1",
-            f"cat {PRINTED}",
+            f"{APPLY} {TEST_PATCH_FILE} || exit {PATCH_REFUSED}",
+            f"( set -e\n{chr(10).join(tests)}\n) > {TEST_LOG_FILE} 2>&1",
+            f"cat {TEST_LOG_FILE}",
             "exit 0",
         ]
-        patch = str(key.get("test_patch") or "")
-        return EvaluationPlan("\n".join(script), {TESTS: patch.encode()}, (PRINTED,))
+        patch = str(answer_row.get("test_patch") or "")
+        return EvaluationPlan(
+            "\n".join(script), {TEST_PATCH_FILE: patch.encode()}, (TEST_LOG_FILE,)
+        )
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The parser's statuses against the lists."""
-        found = self._statuses(_config(key), output.outputs.get(PRINTED, ""))
+        found = self._statuses(_config(answer_row), output.outputs.get(TEST_LOG_FILE, ""))
         statuses = {without_time(name): status for name, status in found.items()}
-        must_pass = [without_time(name) for name in names_of_tests(key, "FAIL_TO_PASS")]
-        must_stay = [without_time(name) for name in names_of_tests(key, "PASS_TO_PASS")]
+        must_pass = [without_time(name) for name in names_of_tests(answer_row, "FAIL_TO_PASS")]
+        must_stay = [without_time(name) for name in names_of_tests(answer_row, "PASS_TO_PASS")]
         return judge_lists(must_pass, must_stay, statuses)
 
     def _parser(self, config: Mapping[str, Any]) -> tuple[str, str]:
@@ -114,15 +116,15 @@ def without_time(name: str) -> str:
     return name.strip()
 
 
-def _tests(key: AnswerRow) -> list[str]:
-    tests = [line for line in shell_lines(_config(key), "test_cmd") if line.strip()]
+def _tests(answer_row: AnswerRow) -> list[str]:
+    tests = [line for line in shell_lines(_config(answer_row), "test_cmd") if line.strip()]
     if not tests:
         raise GradingError("the row has no install_config.test_cmd")
     return tests
 
 
-def _config(key: AnswerRow) -> Mapping[str, Any]:
-    config = key.get("install_config")
+def _config(answer_row: AnswerRow) -> Mapping[str, Any]:
+    config = answer_row.get("install_config")
     if not isinstance(config, Mapping):
         raise GradingError("the row has no install_config")
     return config

@@ -29,8 +29,8 @@ from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import parse_statuses
 from swe_router.records import Instance
 
-BUG = f"{FOLDER}/bug.patch"
-PRINTED = f"{FOLDER}/tests.log"
+BUG_PATCH_FILE = f"{FOLDER}/bug.patch"
+TEST_LOG_FILE = f"{FOLDER}/tests.log"
 ACTIVATE = "source /opt/miniconda3/bin/activate && conda activate testbed"
 _PROFILE = re.compile(r"(?P<repo>.+)\.[0-9a-f]{8}\..+")
 
@@ -91,16 +91,16 @@ class SweSmithGrader(ScriptedGrader):
 
     answers = ("patch", "FAIL_TO_PASS", "PASS_TO_PASS", "test_cmd")
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:
         """Its project's profile must be known."""
-        _profile(instance_id, key)
+        _profile(instance_id, answer_row)
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """The bug with its tests, the patch without changes of tests, the project's tests."""
-        profile = _profile(instance.id, key)
+        profile = _profile(instance.id, answer_row)
         must_pass, must_stay = (
-            names_of_tests(key, "FAIL_TO_PASS"),
-            names_of_tests(key, "PASS_TO_PASS"),
+            names_of_tests(answer_row, "FAIL_TO_PASS"),
+            names_of_tests(answer_row, "PASS_TO_PASS"),
         )
         files = _files_of((*must_pass, *must_stay))
         listed = [profile.command, *(files if profile.listed_files_only else ())]
@@ -109,24 +109,26 @@ class SweSmithGrader(ScriptedGrader):
             *setup_lines(instance.workdir),
             # The branch's last commit takes the tests away that find the bug.
             f"git checkout -q {branch}~1 2>/dev/null || git checkout -q origin/{branch}~1"
-            f" 2>/dev/null || git apply {BUG} || exit {BROKEN}",
+            f" 2>/dev/null || git apply {BUG_PATCH_FILE} || exit {BROKEN}",
             APPLY_PATCH,
             *(f"git checkout -q HEAD -- {file} 2>/dev/null" for file in files),
             ACTIVATE if profile.conda else "",
-            f"( {' '.join(listed)}\n) > {PRINTED} 2>&1",
-            f"cat {PRINTED}",
+            f"( {' '.join(listed)}\n) > {TEST_LOG_FILE} 2>&1",
+            f"cat {TEST_LOG_FILE}",
             "exit 0",
         ]
-        return EvaluationPlan("\n".join(script), {BUG: str(key["patch"]).encode()}, (PRINTED,))
+        return EvaluationPlan(
+            "\n".join(script), {BUG_PATCH_FILE: str(answer_row["patch"]).encode()}, (TEST_LOG_FILE,)
+        )
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The statuses against the lists."""
         statuses = parse_statuses(
-            _profile(instance.id, key).parser, output.outputs.get(PRINTED, "")
+            _profile(instance.id, answer_row).parser, output.outputs.get(TEST_LOG_FILE, "")
         )
-        return judge_row(key, statuses, absent=True)
+        return judge_row(answer_row, statuses, absent=True)
 
     def gold_patch(self, row: AnswerRow) -> str:
         """The reverse of the row's patch, which makes the bug."""
@@ -139,14 +141,14 @@ def _files_of(names: Sequence[str]) -> list[str]:
     return [shlex.quote(file) for file in sorted(files)]
 
 
-def _profile(instance_id: str, key: AnswerRow) -> RepositoryProfile:
+def _profile(instance_id: str, answer_row: AnswerRow) -> RepositoryProfile:
     match = _PROFILE.fullmatch(instance_id)
     project = match["repo"].lower() if match else ""
-    if command := str(key.get("test_cmd") or ""):
+    if command := str(answer_row.get("test_cmd") or ""):
         return RepositoryProfile(command)
     if project in PROFILES:
         return PROFILES[project]
-    tests = names_of_tests(key, "FAIL_TO_PASS")
+    tests = names_of_tests(answer_row, "FAIL_TO_PASS")
     if project in ELSEWHERE or not all(".py" in name for name in tests):
         raise GradingError(
             f"the test command of {project or instance_id} is a profile of the swesmith package,"

@@ -43,17 +43,19 @@ class SwebenchProGrader(ScriptedGrader):
         *("selected_test_files_to_run", "run_script", "parser"),
     )
 
-    def usable(self, instance_id: str, key: AnswerRow) -> None:
+    def require_usable(self, instance_id: str, answer_row: AnswerRow) -> None:
         """Its scripts must be at hand."""
-        self._scripts(instance_id, key)
+        self._scripts(instance_id, answer_row)
 
-    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+    def plan(self, instance: Instance, answer_row: AnswerRow) -> EvaluationPlan:
         """The steps of the data set's own evaluation."""
-        run, parser = self._scripts(instance.id, key)
-        tests = shlex.quote(",".join(names_of_tests(key, "selected_test_files_to_run")))
+        run, parser = self._scripts(instance.id, answer_row)
+        tests = shlex.quote(",".join(names_of_tests(answer_row, "selected_test_files_to_run")))
         base = shlex.quote(instance.base_commit)
         # The last line alone: the ones before it reset the work tree, which would undo the patch.
-        setting = (str(key.get("before_repo_set_cmd") or "").strip().splitlines() or [""])[-1]
+        setting = (str(answer_row.get("before_repo_set_cmd") or "").strip().splitlines() or [""])[
+            -1
+        ]
         script = [
             *setup_lines(instance.workdir),
             f"git reset -q --hard {base} || exit {BROKEN}",
@@ -72,7 +74,7 @@ class SwebenchProGrader(ScriptedGrader):
         return EvaluationPlan("\n".join(script), scripts, (RESULT,))
 
     def judgement(
-        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+        self, instance: Instance, answer_row: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The parser's result against the lists."""
         if RESULT not in output.outputs:
@@ -83,18 +85,20 @@ class SwebenchProGrader(ScriptedGrader):
         except (ValueError, KeyError, TypeError) as error:
             raise GradingError(f"the data set's parser wrote no test results: {error}") from None
         return judge_lists(
-            names_of_tests(key, "fail_to_pass"), names_of_tests(key, "pass_to_pass"), statuses
+            names_of_tests(answer_row, "fail_to_pass"),
+            names_of_tests(answer_row, "pass_to_pass"),
+            statuses,
         )
 
-    def carried(self, patch: str) -> str:
+    def evaluated_patch(self, patch: str) -> str:
         """Without binary sections, which the data set's evaluation leaves out."""
         return "".join(part for part in _SECTION.split(patch) if not _BINARY.search(part))
 
-    def _scripts(self, instance_id: str, key: AnswerRow) -> tuple[str, str]:
+    def _scripts(self, instance_id: str, answer_row: AnswerRow) -> tuple[str, str]:
         found = []
         folder = self._context.code
         for column, name in (("run_script", "run_script.sh"), ("parser", "parser.py")):
-            text = str(key.get(column) or "")
+            text = str(answer_row.get(column) or "")
             file = Path(folder) / "run_scripts" / instance_id / name if folder else None
             if not text and file is not None and file.is_file():
                 text = file.read_text(encoding="utf-8", errors="replace")

@@ -171,14 +171,14 @@ def dataset_named(name: str) -> Dataset:
     return _made(name)
 
 
-def locate_split(text: str, dataset: str = "", *, hub: Hub | None = None) -> SplitSource:
-    """The origin that ``text`` names, read by ``dataset`` or by the one that knows it.
+def locate_split(text: str, dataset_reader: str = "", *, hub: Hub | None = None) -> SplitSource:
+    """The origin that ``text`` names, read by ``dataset_reader`` or by the one that knows it.
 
     In this order: the name of a split, ``NAME[:config][@split]`` of a data set, a file or folder,
     an id of the hub. Raises ``UsageError`` with what there is and the nearest right name.
     """
     hub = hub or rows.from_hub
-    fixed = dataset_named(dataset) if dataset else None
+    fixed = dataset_named(dataset_reader) if dataset_reader else None
     for one in (fixed,) if fixed else all_datasets():
         if text in one.splits:
             return _of_name(text, one, one.splits[text], hub)

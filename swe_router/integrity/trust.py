@@ -57,30 +57,32 @@ def require_trusted(
     header: Header,
     *,
     trusted: bool,
-    requested: Settings | None,
-    sandboxes_only: bool,
+    requested_settings: Settings | None,
+    sandbox_risks_only: bool,
 ) -> None:
     """Raise ``UsageError`` where resuming a run that was not begun here would be a risk.
 
-    ``trusted``: the user looked at it, which is remembered. ``requested``: what the user's own
-    settings ask for is no risk. ``sandboxes_only``: nothing but its sandboxes are used, as in
-    grading.
+    ``trusted``: the user looked at it, which is remembered. ``requested_settings``: what the
+    user's own settings ask for is no risk. ``sandbox_risks_only``: nothing but its sandboxes are
+    used, as in grading.
     """
     found = [*_risks_of_settings(header.settings), *_risks_of_header(run, header)]
     known: Collection[str] = (
-        () if requested is None else [words for _, words in _risks_of_settings(requested)]
+        ()
+        if requested_settings is None
+        else [words for _, words in _risks_of_settings(requested_settings)]
     )
     risk = [
         words
         for place, words in found
-        if words not in known and (place.startswith("sandbox") or not sandboxes_only)
+        if words not in known and (place.startswith("sandbox") or not sandbox_risks_only)
     ]
     if not risk or own_runs.is_ours(run):
         return
     if trusted:
         own_runs.remember(run)
         return
-    command = "grade" if sandboxes_only else "resume"
+    command = "grade" if sandbox_risks_only else "resume"
     raise UsageError(
         f"run {run.name} was not begun by you on this machine, and it would"
         f" {'; '.join(dict.fromkeys(risk))}: look at {run.settings_file}, and if you trust who made"

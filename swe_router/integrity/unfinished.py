@@ -28,7 +28,7 @@ LIMIT_EXITS = frozenset({"budget", "steps", "time"})
 RetryMode = Literal["", "anew", "on"]
 
 
-def pending_instances(run: RunFolder, retry: str) -> list[Instance]:
+def pending_instances(run: RunFolder, retry_kind: str) -> list[Instance]:
     """Instances without a record, and those whose record is of a kind to be tried again.
 
     One that an earlier launch began anew and did not conclude is owed like any other; so is one
@@ -38,7 +38,7 @@ def pending_instances(run: RunFolder, retry: str) -> list[Instance]:
     return [
         one
         for one in run.instances()
-        if one.id not in records or retry_mode(records[one.id], retry, cap_usd)
+        if one.id not in records or retry_mode(records[one.id], retry_kind, cap_usd)
     ]
 
 
@@ -70,28 +70,28 @@ def records_to_learn(run: RunFolder) -> list[RunRecord]:
     return found[::-1]
 
 
-def reopen_pending(run: RunFolder, retry: str, instances: list[Instance]) -> None:
+def reopen_pending(run: RunFolder, retry_kind: str, instances: list[Instance]) -> None:
     """Reopen what is owed: continued where money was short, else started again."""
     records, cap_usd = standing_records(run), cap_in_force(run)
     for one in instances:
         record, log = records.get(one.id), InstanceLog(run.attempt_folder(one.id))
-        if record is not None and retry_mode(record, retry, cap_usd) == "on":
+        if record is not None and retry_mode(record, retry_kind, cap_usd) == "on":
             log.reopen()
         elif record is not None:
             log.restart()
 
 
-def retry_mode(record: RunRecord, retry: str, cap_usd: Decimal | None) -> RetryMode:
+def retry_mode(record: RunRecord, retry_kind: str, cap_usd: Decimal | None) -> RetryMode:
     """Whether a concluded instance is tried again, and how; pure.
 
     ``on``: with all that was done as its history, which is what lack of money asks for.
     """
-    asked = retry in {"limit", "all"} and record.status != "infra"
+    asked = retry_kind in {"limit", "all"} and record.status != "infra"
     if _cap_was_raised(record, cap_usd) or (asked and record.short_of_money):
         return "on"
     return (
         "anew"
-        if record.status in RETRIED_STATUSES[retry] or (asked and _ended_at_own_limit(record))
+        if record.status in RETRIED_STATUSES[retry_kind] or (asked and _ended_at_own_limit(record))
         else ""
     )
 

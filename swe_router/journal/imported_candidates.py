@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from swe_router import jsonl
-from swe_router.candidates.joining import CandidateCase
+from swe_router.candidates.joining import InstanceCase
 from swe_router.errors import UsageError
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.records import Outcome, Step
@@ -19,7 +19,7 @@ from swe_router.safe_files import check_regular_file
 CASE_FILE = "imported.json"
 
 
-def store_case(folder: Path, case: CandidateCase) -> None:
+def store_case(folder: Path, case: InstanceCase) -> None:
     """Write a case to the folder of its instance, steps first: a torn write leaves no case."""
     folder.mkdir(parents=True, exist_ok=True)
     for attempt_id, steps in case.steps.items():
@@ -34,7 +34,7 @@ def store_case(folder: Path, case: CandidateCase) -> None:
     jsonl.write_whole(folder / CASE_FILE, jsonl.as_json(tree).decode() + "\n")
 
 
-def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
+def load_case(folder: Path, *, steps: bool = False) -> InstanceCase | None:
     """The case of an instance, or None without imported candidates; ``steps`` reads steps too.
 
     Raises ``UsageError`` when the file is damaged.
@@ -51,7 +51,7 @@ def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
         outcomes, peers = _outcomes_from(tree["outcomes"]), _outcomes_from(tree["peers"])
         ids = [one.attempt.id for one in (*outcomes, *peers)]
         known_steps = {one: InstanceLog(folder).steps(one) for one in ids} if steps else {}
-        return CandidateCase(str(tree["instance_id"]), outcomes, peers, dict(tree["names"]),
+        return InstanceCase(str(tree["instance_id"]), outcomes, peers, dict(tree["names"]),
                     dict(tree["models"]), known_steps)  # fmt: skip
     except (KeyError, TypeError, ValidationError) as error:
         raise UsageError(f"{path} is damaged: {type(error).__name__}: {error}") from None

@@ -87,15 +87,15 @@ def with_patience(run: RunFolder, settings: Settings) -> Settings:
 
 
 def store_patience(
-    run: RunFolder, settings: Settings, sets: Sequence[str], say: Callable[[str], None]
+    run: RunFolder, settings: Settings, wait_settings: Sequence[str], say: Callable[[str], None]
 ) -> bool:
     """Store other waiting times, for this launch and later ones; whether any were given.
 
-    Raises ``UsageError`` where ``sets`` (``a.b=value``) hold anything but how long to wait: all
-    else is what the run was made with.
+    Raises ``UsageError`` where ``wait_settings`` (``a.b=value``) hold anything but how long to
+    wait: all else is what the run was made with.
     """
     before = with_patience(run, settings)
-    tree = settings_tree(sets)
+    tree = settings_tree(wait_settings)
     for key, value in _leaf_settings(tree):
         if key[:1] != ("breaker",) and key[::2] != ("tiers", GIVE_UP_SETTING):
             raise UsageError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from swe_router import __version__, active_clock, plugins, suggest
 from swe_router.breaker import Breaker, Patience
-from swe_router.candidates.joining import CandidateCase
+from swe_router.candidates.joining import InstanceCase
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import calibration
 from swe_router.grading import runner
@@ -147,11 +147,11 @@ class StandaloneVerification:
     def verify_case(
         self,
         instance: Instance,
-        case: CandidateCase,
+        case: InstanceCase,
         on_verifier_start: Callable[[str, str], None],
         on_candidate_verified: Callable[[Outcome], None] = lambda outcome: None,
     ) -> tuple[Outcome, ...]:
-        """Every candidate of a case, verified; see ``solve.verification.together``."""
+        """Every candidate of a case, verified; see ``verification.verify_together``."""
         verify = self.settings.verify
         shared = VerificationContext(
             open_sandbox=(self.warm_pool or self.sandboxes).open,

@@ -66,7 +66,7 @@ def test_the_form_of_its_rows_is_told_without_a_name(dataset):
 
 
 def test_its_instances_are_whole_and_name_their_data_set(dataset):
-    found = splits.load_instances(str(sample(dataset.name)), dataset=dataset.name)
+    found = splits.load_instances(str(sample(dataset.name)), dataset_reader=dataset.name)
     assert found
     for one in found:
         assert one.dataset == dataset.name
@@ -103,8 +103,8 @@ def test_no_value_of_the_answer_key_reaches_an_instance(dataset, tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in changed))
     assert SECRET in file.read_text()
-    before = splits.load_instances(str(path), dataset=dataset.name)
-    after = splits.load_instances(str(file), dataset=dataset.name)
+    before = splits.load_instances(str(path), dataset_reader=dataset.name)
+    after = splits.load_instances(str(file), dataset_reader=dataset.name)
     assert [one.model_copy(update={"suite": ""}) for one in after] == [
         one.model_copy(update={"suite": ""}) for one in before
     ]

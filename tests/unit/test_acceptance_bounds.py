@@ -9,13 +9,13 @@ from scipy.special import logit
 from scipy.stats import binom, norm
 
 from swe_router.estimates.acceptance import selective_threshold
-from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import HeldOutPatch
 
 
-def drawn(n: int, wrong: int, repos: int = 5, author: str = "weak") -> list[HeldOutScores]:
+def drawn(n: int, wrong: int, repos: int = 5, author: str = "weak") -> list[HeldOutPatch]:
     dice = np.random.default_rng(n)
     return [
-        HeldOutScores(
+        HeldOutPatch(
             round(float(dice.beta(2, 4) if k < wrong else dice.beta(4, 2)), 4),
             k >= wrong,
             f"i{k}",
@@ -55,7 +55,7 @@ def test_the_claim_is_broken_no_more_often_than_it_says() -> None:
     for _ in range(draws):
         scores = dice.random(60)  # of wrong patches: above t lies a share of 1 - t of them
         held = [
-            HeldOutScores(round(float(score), 6), n >= 40, f"i{n}", f"r{n % 5}", "weak")
+            HeldOutPatch(round(float(score), 6), n >= 40, f"i{n}", f"r{n % 5}", "weak")
             for n, score in enumerate(scores)
         ]
         found = selective_threshold.find_threshold(held, 0.28, 0.95)
@@ -64,7 +64,7 @@ def test_the_claim_is_broken_no_more_often_than_it_says() -> None:
     assert broken <= binom.ppf(0.999, draws, 0.05)
 
 
-def shifted(dice: np.random.Generator, sizes: list[int]) -> list[HeldOutScores]:
+def shifted(dice: np.random.Generator, sizes: list[int]) -> list[HeldOutPatch]:
     """Wrong and right patches of repositories whose scores lie apart by half a deviation."""
     made = []
     for repo, count in enumerate(sizes):
@@ -72,9 +72,7 @@ def shifted(dice: np.random.Generator, sizes: list[int]) -> list[HeldOutScores]:
         for n in range(2 * count):
             score = 1 / (1 + np.exp(-dice.normal(shift + n % 2, 1)))
             name = f"{repo}-{n}"
-            made.append(
-                HeldOutScores(round(float(score), 6), bool(n % 2), name, f"r{repo}", "weak")
-            )
+            made.append(HeldOutPatch(round(float(score), 6), bool(n % 2), name, f"r{repo}", "weak"))
     return made
 
 
@@ -119,12 +117,13 @@ def test_a_bound_is_refused_where_the_data_is_too_small() -> None:
     two = selective_threshold.find_threshold(drawn(60, 40, repos=2), 0.28, 0.95)
     assert not two.shown
     assert (
-        selective_threshold.find_threshold((), 0.28, 0.95).value == selective_threshold.NO_THRESHOLD
+        selective_threshold.find_threshold((), 0.28, 0.95).value
+        == selective_threshold.DEFAULT_THRESHOLD
     )
 
 
 def test_runs_over_one_issue_are_one_witness() -> None:
-    one = [HeldOutScores(0.1, False, "i", f"r{n % 4}", "weak") for n in range(40)]
+    one = [HeldOutPatch(0.1, False, "i", f"r{n % 4}", "weak") for n in range(40)]
     assert not selective_threshold.find_threshold(one, 0.28, 0.95).shown
-    apart = [row._replace(instance=f"i{n}") for n, row in enumerate(one)]
+    apart = [row._replace(instance_id=f"i{n}") for n, row in enumerate(one)]
     assert selective_threshold.find_threshold(apart, 0.28, 0.95).shown

@@ -123,7 +123,7 @@ def test_names_lose_what_they_share_but_stay_apart():
 def test_a_board_is_made_from_a_file_and_written(tmp_path):
     write_table(table(), tmp_path / "t.csv.gz")
     wish = leaderboard.LeaderboardRequest(
-        outcome_table=tmp_path / "t.csv.gz", weak="cheap", strong="strong",
+        outcome_table_path=tmp_path / "t.csv.gz", weak="cheap", strong="strong",
         policies=("fixed", "cascade"), bootstraps=100, output_folder=tmp_path / "out",
     )  # fmt: skip
     shown = leaderboard.leaderboard(wish, lambda line: None)

@@ -25,5 +25,5 @@ def test_a_presets_split_and_budget_hold_when_no_flag_is_given(tmp_path, line, s
     preset = tmp_path / "mine.toml"
     preset.write_text(line + TIER)
     with pytest.raises(UsageError, match=said):
-        run(preset=str(preset), out=tmp_path)
+        run(preset=str(preset), runs_folder=tmp_path)
     assert list(tmp_path.iterdir()) == [preset]

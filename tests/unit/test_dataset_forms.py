@@ -26,7 +26,7 @@ def rows(name: str) -> list[dict]:
 def loaded(tmp_path: Path, *found: dict, dataset: str = ""):
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in found))
-    return splits.load_instances(str(file), dataset=dataset)
+    return splits.load_instances(str(file), dataset_reader=dataset)
 
 
 def of(name: str):

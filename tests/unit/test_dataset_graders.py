@@ -274,7 +274,7 @@ def test_pro_names_the_repository_that_holds_its_scripts(image, tmp_path):
 def test_pro_leaves_binary_sections_of_a_patch_out(image, tmp_path):
     grader, _ = made("swe-bench-pro", image, tmp_path)
     binary = "diff --git a/x.png b/x.png\nBinary files a/x.png and b/x.png differ\n"
-    assert grader.carried(binary + NOOP) == NOOP
+    assert grader.evaluated_patch(binary + NOOP) == NOOP
 
 
 def test_multi_without_its_package_names_the_pip_command(image, tmp_path):
@@ -303,7 +303,7 @@ def smith_script(image, tmp_path, project: str, *tests: str) -> str:
     rows.write_text(json.dumps({**row, **more, "repo": f"swesmith/{project}.11111111"}) + "\n")
     grader, instances = grader_of(rows, image, tmp_path / "graded")
     (instance,) = instances.values()
-    return grader.plan(instance, grader.key(instance.id)).script
+    return grader.plan(instance, grader.answer_row(instance.id)).script
 
 
 def test_smith_runs_the_listed_files_alone_where_all_tests_take_too_long(image, tmp_path):

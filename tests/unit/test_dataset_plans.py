@@ -63,10 +63,10 @@ def test_gym_puts_patch_and_tests_in_and_calls_the_project_s_command(tmp_path):
     assert lines[-1] == "exit 0"
     mypy = made.plan(ONE, {**key, "repo": "python/mypy"})
     assert "( pytest -n0 -rA -k 'testOne or testTwo'\n) > " in mypy.script
-    made.usable("i", key)
+    made.require_usable("i", key)
     for repo in ("o/r", None):
         with pytest.raises(GradingError, match="is no project of SWE-Gym"):
-            made.usable("i", {**key, "repo": repo})
+            made.require_usable("i", {**key, "repo": repo})
     assert judged(made, key, "PASSED a.py::x\nPASSED a.py::y") == RESOLVED
     assert judged(made, key, "PASSED a.py::x") == FAILED
     assert judged(made, key, "") == UNREAD
@@ -91,11 +91,11 @@ def test_rebench_runs_the_row_s_commands_and_compares_names_without_durations(tm
         ({"install_config": {**config, "log_parser": "own"}}, "its log parser 'own' is in the dat"),
     ):
         with pytest.raises(GradingError, match=fault):
-            made.usable("i", {**key, **changes})
+            made.require_usable("i", {**key, **changes})
     own = {**key, "install_config": {**config, "log_parser": "own"}}
     empty = grader(SweRebenchGrader, tmp_path, code=str(tmp_path))
     with pytest.raises(GradingError, match="its log parser 'own'"):
-        empty.usable("i", own)
+        empty.require_usable("i", own)
     folder = tmp_path / "lib" / "agent"
     folder.mkdir(parents=True)
     (tmp_path / "helper.py").write_text("GOOD = 'PASSED'\n")
@@ -137,19 +137,19 @@ def test_pro_takes_its_scripts_from_the_row_or_from_a_copy_of_its_repository(tmp
         made.judgement(ONE, key, EvaluationOutput(0, "", {}))
     bare = {**key, "run_script": "", "parser": None}
     with pytest.raises(GradingError, match=r"its run_script\.sh is in the data set's repository"):
-        made.usable(ONE.id, bare)
+        made.require_usable(ONE.id, bare)
     folder = tmp_path / "run_scripts" / ONE.id
     folder.mkdir(parents=True)
     (folder / "run_script.sh").write_text("from the copy")
     copied = grader(SwebenchProGrader, tmp_path, code=str(tmp_path))
     with pytest.raises(GradingError, match=r"its parser\.py is in the data set's repository"):
-        copied.usable(ONE.id, bare)
+        copied.require_usable(ONE.id, bare)
     (folder / "parser.py").write_text("its parser")
     assert copied.plan(ONE, bare).files["/workspace/run_script.sh"] == b"from the copy"
     assert RESULT in plan.outputs
     text = "diff --git a/x b/x\n+1\n"
     binary = "diff --git a/y b/y\nGIT binary patch\nx\ndiff --git a/z b/z\nBinary files a differ\n"
-    assert made.carried(text + binary) == text
+    assert made.evaluated_patch(text + binary) == text
 
 
 def test_live_prints_what_the_row_prints_or_what_the_tests_print(tmp_path):
@@ -168,7 +168,7 @@ def test_live_prints_what_the_row_prints_or_what_the_tests_print(tmp_path):
     assert judged(made, {**own, "log_parser": None, "parser": own["log_parser"]}, "fail") == FAILED
     assert judged(made, {**key, "log_parser": None}, "PASSED a.py::x") == RESOLVED
     with pytest.raises(GradingError, match="the row has no test_cmds"):
-        made.usable("i", {**key, "test_cmds": []})
+        made.require_usable("i", {**key, "test_cmds": []})
 
 
 def test_smith_makes_the_bug_first_and_takes_its_reverse_for_gold(tmp_path):
@@ -188,7 +188,7 @@ def test_smith_makes_the_bug_first_and_takes_its_reverse_for_gold(tmp_path):
     assert judged(made, key, "a.py::x PASSED", instance=named) == RESOLVED
     assert judged(made, key, "a.py::x FAILED", instance=named) == FAILED
     with pytest.raises(GradingError, match="is a profile of the swesmith package"):
-        made.usable(named.id, {**key, "FAIL_TO_PASS": ["TestGo"]})
+        made.require_usable(named.id, {**key, "FAIL_TO_PASS": ["TestGo"]})
 
 
 def test_one_s_own_command_must_succeed_with_the_patch(tmp_path):
@@ -228,7 +228,7 @@ class Answering(MultiSwebenchGrader):
 
     answer: Any = None
 
-    def _asked(self, function, *arguments):
+    def _call_package(self, function, *arguments):
         return ["bash /run.sh", "/fix.patch"] if function == "commands" else self.answer
 
 

@@ -57,7 +57,7 @@ def test_the_example_of_another_package_reads_and_grades(package, tmp_path, patc
     split = tmp_path / "rows.jsonl"
     split.write_text(json.dumps(row) + "\n")
     dataset = f"{package}:MyDataset"
-    (instance,) = splits.load_instances(str(split), dataset=dataset)
+    (instance,) = splits.load_instances(str(split), dataset_reader=dataset)
     assert (instance.workdir, instance.dataset) == ("/app", "my-dataset")
     assert "grep" not in instance.model_dump_json()
 

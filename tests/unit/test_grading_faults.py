@@ -232,7 +232,7 @@ def test_swe_bench_names_the_instance_it_lacks_and_the_sandbox_it_was_not_given(
 
 def test_a_split_whose_hidden_tests_nobody_knows_is_named():
     with pytest.raises(UsageError, match="does not know which tests are hidden"):
-        search_hidden_tests(str(DATA / "swe-gym.jsonl"), {}, dataset="swe-gym")
+        search_hidden_tests(str(DATA / "swe-gym.jsonl"), {}, dataset_reader="swe-gym")
 
 
 def test_a_grader_without_patches_asks_for_a_file():

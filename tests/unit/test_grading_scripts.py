@@ -125,7 +125,7 @@ class Simple(ScriptedGrader):
         self.output = output
         return PatchJudgement(self.outcome, "why", {"of": key["tests"]})
 
-    def usable(self, instance_id, key):
+    def require_usable(self, instance_id, key):
         if key["tests"] == "bad":
             raise GradingError("no tests")
 

@@ -12,7 +12,7 @@ from swe_router import settings as settings_
 from swe_router.__main__ import main
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import cost_threshold, selective_threshold
-from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import HeldOutPatch
 from swe_router.records import IMPORTED
 from swe_router.wiring import acceptance_thresholds
 
@@ -105,8 +105,8 @@ def test_a_small_price_of_a_wrong_patch_is_not_printed_as_none(price: str) -> No
     assert f"${float(price):.2g} per wrong patch" in acceptance_thresholds.threshold_lines(rows)[0]
 
 
-def held(n: int, wrong: int, repos: int) -> list[HeldOutScores]:
-    return [HeldOutScores(0.4 + 0.1 * (k >= wrong), k >= wrong, f"i{k}", f"r{k % repos}", "weak")
+def held(n: int, wrong: int, repos: int) -> list[HeldOutPatch]:
+    return [HeldOutPatch(0.4 + 0.1 * (k >= wrong), k >= wrong, f"i{k}", f"r{k % repos}", "weak")
             for k in range(n)]  # fmt: skip
 
 

@@ -276,11 +276,11 @@ def test_what_the_users_own_settings_ask_for_is_no_risk(theirs):
     sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     wished = header_of_run(RunFolder(theirs)).settings
-    assert run_driver.find_to_resume(str(theirs), theirs, requested=wished)
+    assert run_driver.find_to_resume(str(theirs), theirs, requested_settings=wished)
     other = wished.model_copy(update={"sandbox": wished.sandbox.model_copy(
         update={"unsafe": False})})  # fmt: skip
     with pytest.raises(UsageError, match="without a sandbox"):
-        run_driver.find_to_resume(str(theirs), theirs, requested=other)
+        run_driver.find_to_resume(str(theirs), theirs, requested_settings=other)
 
 
 def test_a_key_for_a_server_of_this_machine_is_no_risk(theirs):

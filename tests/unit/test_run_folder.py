@@ -13,7 +13,7 @@ import pytest
 
 from swe_router import __version__
 from swe_router.agents import loop_rules
-from swe_router.candidates.joining import CandidateCase
+from swe_router.candidates.joining import InstanceCase
 from swe_router.errors import UsageError
 from swe_router.journal import header as headers
 from swe_router.journal.header import Header, OtherVersion, header_of_run
@@ -318,7 +318,7 @@ def test_notes_of_verifiers_are_there_for_the_next_process(tmp_path):
 
 def test_imported_candidates_are_copied_with_their_steps(tmp_path):
     one, peer = outcome("a", tier="imported"), outcome("b", tier="imported", number=2)
-    case = CandidateCase("o__r-1", (one,), (peer,), {one.attempt.id: "n"}, {one.attempt.id: "m"},
+    case = InstanceCase("o__r-1", (one,), (peer,), {one.attempt.id: "n"}, {one.attempt.id: "m"},
                          {one.attempt.id: (step(0, say="ä"), step(1))})  # fmt: skip
     store_case(tmp_path / "at", case)
     found = load_case(tmp_path / "at")
@@ -352,6 +352,6 @@ def test_a_pipe_in_place_of_a_file_is_named_and_not_waited_for(tmp_path):
 
 def test_the_same_steps_make_the_same_bytes(tmp_path):
     one = outcome("a", tier="imported")
-    case = CandidateCase("o__r-1", (one,), steps={one.attempt.id: (step(0),)})
+    case = InstanceCase("o__r-1", (one,), steps={one.attempt.id: (step(0),)})
     store_case(tmp_path, case)
     assert (tmp_path / f"{one.attempt.id}.jsonl.gz").read_bytes()[4:8] == bytes(4), "no time in it"

@@ -66,12 +66,12 @@ def test_a_data_set_that_is_named_reads_any_file(tmp_path):
     with pytest.raises(UsageError, match=r"lacks eval_script.*--dataset NAME"):
         splits.load_instances(str(path))
     with pytest.raises(UsageError, match=r"lacks eval_script.*every row of swe-bench has"):
-        splits.load_instances(str(path), dataset="swe-bench")
+        splits.load_instances(str(path), dataset_reader="swe-bench")
 
 
 def test_an_unknown_data_set_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(UsageError, match=r"no datasets plugin named 'swe-bnech'.*'swe-bench'"):
-        splits.load_instances("demo", dataset="swe-bnech")
+        splits.load_instances("demo", dataset_reader="swe-bnech")
 
 
 def test_a_folder_of_no_known_form_says_what_to_give(tmp_path):
@@ -156,7 +156,7 @@ def test_a_broken_data_set_keeps_nobody_from_the_others_and_is_named(package):
     with pytest.raises(UsageError, match=r"'broken' of of-others 1.0 cannot be loaded"):
         splits.load_instances("brokn")
     with pytest.raises(UsageError, match=r"'broken' of of-others 1.0 cannot be loaded"):
-        splits.load_instances("demo", dataset="broken")
+        splits.load_instances("demo", dataset_reader="broken")
 
 
 @pytest.mark.parametrize(
@@ -165,4 +165,4 @@ def test_a_broken_data_set_keeps_nobody_from_the_others_and_is_named(package):
 )
 def test_what_a_data_set_of_another_package_makes_is_checked(package, dataset, reason):
     with pytest.raises(UsageError, match=reason):
-        splits.load_instances("who/ever", dataset=dataset, hub=hub_of([], [{"theirs": "x"}]))
+        splits.load_instances("who/ever", dataset_reader=dataset, hub=hub_of([], [{"theirs": "x"}]))

@@ -8,16 +8,16 @@ from scipy.special import expit, logit
 
 from swe_router.estimates.acceptance.calibration import SignalWeights
 from swe_router.estimates.acceptance.recalibration import MIN_SLOPE, fit_recalibration, recalibrate
-from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import HeldOutPatch
 
 
-def rows(n: int, boldness: float) -> list[HeldOutScores]:
+def rows(n: int, boldness: float) -> list[HeldOutPatch]:
     """Patches that are right with a probability whose log odds the score multiplies."""
     dice = np.random.default_rng(0)
     true = dice.uniform(0.2, 0.9, n)
     scores = expit(boldness * logit(true))
     return [
-        HeldOutScores(float(score), bool(dice.random() < p), f"i{k}", f"r{k % 5}", "strong")
+        HeldOutPatch(float(score), bool(dice.random() < p), f"i{k}", f"r{k % 5}", "strong")
         for k, (score, p) in enumerate(zip(scores, true, strict=True))
     ]
 

@@ -211,7 +211,7 @@ def _author_class_facts(
     scores = np.array([h.score for h in held], dtype=float)
     truth = np.array([h.right for h in held], dtype=float)
     value = rates.auc(scores, truth)
-    low, high = rates.auc_interval(scores, truth, [h.instance for h in held])
+    low, high = rates.auc_interval(scores, truth, [h.instance_id for h in held])
     return {
         "threshold": bar.value,
         "shown": bar.shown,

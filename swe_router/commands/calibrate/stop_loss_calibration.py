@@ -27,7 +27,7 @@ else:
 
 
 def calibrate_stop_loss(
-    outcome_table: Path,
+    outcome_table_path: Path,
     usd_per_resolved: float,
     tier_system_pairs: Sequence[str],
     output_file: Path,
@@ -40,7 +40,7 @@ def calibrate_stop_loss(
         raise UsageError(
             f"--value {usd_per_resolved:g}: USD that a resolved issue is worth, over 0"
         )
-    table = forms.read_table(outcome_table)
+    table = forms.read_table(outcome_table_path)
     tiers = {}
     for tier, word in _system_per_tier(tier_system_pairs).items():
         system = table.system_named(word)
@@ -48,7 +48,7 @@ def calibrate_stop_loss(
             system, _past_attempts(table, system), usd_per_resolved
         )
     rows = hashlib.sha256(repr(table.rows).encode()).hexdigest()
-    made = StopLoss(outcomes=outcome_table.name, digest=rows, tiers=tiers)
+    made = StopLoss(outcomes=outcome_table_path.name, digest=rows, tiers=tiers)
     output_files.write_file(output_file, f"{plain_values.json_text(made, indent=1)}\n".encode())
     return CommandResult(
         facts={"out": str(output_file), **made.model_dump(mode="json")}, view=stop_loss_view(made)

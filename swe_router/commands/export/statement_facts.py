@@ -179,7 +179,7 @@ def _hidden_test_facts(settings: Settings, records: Mapping[str, RunRecord]) -> 
     """Whether a name of the hidden tests occurs in any evidence; looked up by the graders."""
     texts = {name: _judging_texts(record) for name, record in records.items()}
     try:
-        found = search_hidden_tests(settings.split, texts, dataset=settings.dataset)
+        found = search_hidden_tests(settings.split, texts, dataset_reader=settings.dataset)
     except UsageError as error:
         return {"checked": False, "why": str(error), "found": []}
     return {

@@ -62,7 +62,7 @@ def make_features(
     split: str,
     output_file: Path,
     *,
-    dataset: str = "",
+    dataset_reader: str = "",
     repos: str,
     instance_ids: Sequence[str],
     id_pattern: str,
@@ -80,7 +80,7 @@ def make_features(
     from. Raises ``UsageError``.
     """
     chosen = splits.load_instances(
-        split, dataset=dataset, ids=instance_ids, filter=id_pattern, slice=id_slice
+        split, dataset_reader=dataset_reader, ids=instance_ids, filter=id_pattern, slice=id_slice
     )
     known_repos = _repository_cache(repos, say, cache, repository_url)
     if not output_file.name or output_file.is_dir():

@@ -121,7 +121,7 @@ def grade_file(
     predictions_file: Path,
     split: str,
     *,
-    dataset: str = "",
+    dataset_reader: str = "",
     sandbox: str,
     unsafe: bool,
     timeout: float,
@@ -148,7 +148,7 @@ def grade_file(
 
     grader = graders.evaluating_grader(
         split,
-        dataset,
+        dataset_reader,
         folder=work,
         timeout=timeout,
         sandbox=kind,
@@ -158,7 +158,7 @@ def grade_file(
     )
     _show_grader_note(grader, say)
     found = graders.gold_patches_of(grader, split) if gold else found
-    instances = predicted(found, split, dataset)
+    instances = predicted(found, split, dataset_reader)
     done = 0
 
     def progress(grade: Grade) -> None:
@@ -185,14 +185,16 @@ def gold_outcomes_of_run(run: RunFolder, instances: Sequence[str]) -> Mapping[st
 
 
 def gold_outcomes_of_file(
-    split: str, dataset: str, instances: Sequence[str]
+    split: str, dataset_reader: str, instances: Sequence[str]
 ) -> Mapping[str, str] | None:
     """Instance id -> outcome of its gold patch, of those graded on this machine.
 
     None for a data set that counts every instance.
     """
     folder = _machine_folder()
-    return graders.gold_outcomes_here(split, dataset, instances, folder=folder, gold_folder=folder)
+    return graders.gold_outcomes_here(
+        split, dataset_reader, instances, folder=folder, gold_folder=folder
+    )
 
 
 def _machine_folder() -> Path:

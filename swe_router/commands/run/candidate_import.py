@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swe_router.candidates import joining, trajectory_folders
-from swe_router.candidates.joining import CandidateCase, ForeignCandidates
+from swe_router.candidates.joining import ForeignCandidates, InstanceCase
 from swe_router.candidates.prediction_files import may_be_diff
 from swe_router.errors import UsageError
 from swe_router.instances import splits
@@ -28,7 +28,7 @@ class RunInputs:
     settings: Settings
     """With the digest of what the source held, so that it names the run."""
     instances: list[Instance]
-    cases: Mapping[str, CandidateCase] = field(default_factory=dict)
+    cases: Mapping[str, InstanceCase] = field(default_factory=dict)
 
 
 def read_run_inputs(settings: Settings, say: Say) -> RunInputs:
@@ -37,7 +37,7 @@ def read_run_inputs(settings: Settings, say: Say) -> RunInputs:
     With a source these are the instances that it has candidates for, and with ``rest`` all others
     of the split too. Raises ``UsageError``.
     """
-    known = splits.load_instances(settings.split, dataset=settings.dataset)
+    known = splits.load_instances(settings.split, dataset_reader=settings.dataset)
     found = joining.read_candidates(Path(settings.source)) if settings.source else []
     joining.check_known(found, {one.id for one in known}, settings.split)
     name, there = settings.split, {one.instance_id for one in found}
@@ -78,20 +78,20 @@ def _with_readable_patches(
     return made
 
 
-def cases_digest(cases: Mapping[str, CandidateCase]) -> str:
+def cases_digest(cases: Mapping[str, InstanceCase]) -> str:
     """SHA-256 over all imported candidates with their trajectories.
 
     The sources count: they name the author, whose class decides how a verdict is weighed.
     """
 
-    def parts(case: CandidateCase) -> object:
+    def parts(case: InstanceCase) -> object:
         sources = [one.attempt.source for one in (*case.outcomes, *case.peers)]
         return [case.digest(), sources, dict(case.names), dict(case.models)]
 
     return digest_of({name: parts(case) for name, case in cases.items()})
 
 
-def imported_cases(run: RunFolder) -> dict[str, CandidateCase]:
+def imported_cases(run: RunFolder) -> dict[str, InstanceCase]:
     """The imported candidates of a run, by instance id."""
     found = (
         (one.id, imported_candidates.load_case(run.attempt_folder(one.id)))

@@ -35,7 +35,7 @@ def dry_run(
     *,
     runs_folder: Path = Path("runs"),
     calls_tiers: bool = False,
-    outcome_table: str = "",
+    outcome_table_path: str = "",
 ) -> CommandResult:
     """What a run would do, checked, at no cost.
 
@@ -59,7 +59,7 @@ def dry_run(
         lines = [*forecast.forecast_lines(estimate), *lines]
         known["from"] = estimate
     else:
-        hopes = run_estimate.estimate_run(header, begun.instances, outcome_table)
+        hopes = run_estimate.estimate_run(header, begun.instances, outcome_table_path)
         lines = [*run_estimate.estimate_lines(hopes), *lines]
         known["outlook"] = hopes
     known |= {"ok": not problems, "problems": problems, "warnings": warnings,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from swe_router import plugins, recorded_verdicts
-from swe_router.candidates.joining import CandidateCase
+from swe_router.candidates.joining import InstanceCase
 from swe_router.estimates.acceptance import calibration, verdict_signals
 from swe_router.estimates.prediction.escalation_cost import (
     EscalationStep,
@@ -46,7 +46,7 @@ MIN_HELD_OUT_PATCHES = 20
 
 
 def forecast_escalation(
-    header: Header, instances: Sequence[Instance], cases: Mapping[str, CandidateCase]
+    header: Header, instances: Sequence[Instance], cases: Mapping[str, InstanceCase]
 ) -> dict[str, Any]:
     """What ``run --from`` is expected to escalate, from the texts alone; opens no sandbox.
 
@@ -140,7 +140,7 @@ class _AcceptanceRates:
         self.words: list[str] = []
         self._found: dict[str, tuple[float, float, float]] = {}
 
-    def author_class(self, outcome: Outcome, case: CandidateCase) -> str:
+    def author_class(self, outcome: Outcome, case: InstanceCase) -> str:
         """Class of its author: weak | strong | unknown."""
         if self._fitted is None:
             return verdict_signals.UNKNOWN
@@ -183,7 +183,7 @@ class _AcceptanceRates:
         if bar is None:
             bar = fitted.threshold(author_class, verify.false_accepts, verify.confidence).value
         hits = [one.score >= bar for one in held] + [False] * len(bare)
-        found = measure_rate(hits, [*(one.instance for one in held), *bare])
+        found = measure_rate(hits, [*(one.instance_id for one in held), *bare])
         middle = found.successes / found.n
         ran = f", on {len(bare)} of which nothing ran"
         if author_class not in fitted.ungrounded:
@@ -195,7 +195,7 @@ class _AcceptanceRates:
 
 def _unverified_groups(
     candidates_by_instance: Mapping[str, Sequence[Outcome]],
-    cases: Mapping[str, CandidateCase],
+    cases: Mapping[str, InstanceCase],
     rates: _AcceptanceRates,
 ) -> list[UnverifiedInstances]:
     """Instances with unverified candidates, grouped by the classes of their authors."""

@@ -71,7 +71,7 @@ def write_own_issue(request: OwnIssueRequest, runs_folder: Path) -> Path:
 
 
 def _read_instance(file: Path) -> Instance:
-    return splits.load_instances(str(file), dataset="own-issue")[0]
+    return splits.load_instances(str(file), dataset_reader="own-issue")[0]
 
 
 def _issue_text(text_or_file: str) -> str:

@@ -47,7 +47,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Screen:
+class TerminalControls:
     """Where the driver of a run shows its progress, and what ends it there."""
 
     console: Console = field(
@@ -82,17 +82,23 @@ def find_to_resume(
     runs_folder: Path,
     *,
     is_trusted: bool = False,
-    requested: Settings | None = None,
-    sandboxes_only: bool = False,
+    requested_settings: Settings | None = None,
+    sandbox_risks_only: bool = False,
 ) -> RunFolder:
     """A run by name or path, to resume.
 
-    Raises ``UsageError`` as ``consistency.check_run`` and ``trust.may_act`` do.
+    Raises ``UsageError`` as ``consistency.check_run`` and ``trust.require_trusted`` do.
+    ``requested_settings``: those of this call; what they ask for themselves needs no trust.
+    ``sandbox_risks_only``: nothing but the run's sandboxes is used, as in grading.
     """
     run = RunFolder.find(run_name, runs_folder)
     header = consistency.check_run(run, will_spend=True)
     trust.require_trusted(
-        run, header, trusted=is_trusted, requested=requested, sandboxes_only=sandboxes_only
+        run,
+        header,
+        trusted=is_trusted,
+        requested_settings=requested_settings,
+        sandbox_risks_only=sandbox_risks_only,
     )
     return run
 
@@ -138,29 +144,29 @@ def drive_run(
     run: RunFolder,
     *,
     workers: int | None,
-    retry: str,
+    retry_kind: str,
     say: Say,
     budget: Decimal | None = None,
     hours: float | None = None,
     notify_hook: str | None = None,
-    sets: Sequence[str] = (),
-    screen: Screen | None = None,
+    wait_settings: Sequence[str] = (),
+    terminal_controls: TerminalControls | None = None,
 ) -> CommandResult:
     """Work on every instance that is owed, grade, and summarize.
 
-    ``budget``: raise the run's cap to so many USD first; ``sets``: settings of the breaker, if
-    changed; ``hours``: stop after so many; ``notify_hook``: the hook of ``notify.Notifier``;
-    ``screen``: where progress is shown; None is stderr. Exit codes are those of
-    ``reports.exit_status``.
+    ``retry_kind``: a key of ``unfinished.RETRIED_STATUSES``; ``budget``: the run's new cap in USD;
+    ``wait_settings``: changed waiting times; ``hours``: stop after so many; ``notify_hook``: see
+    ``Notifier``; ``terminal_controls``: None is stderr. Exit codes: ``reports.exit_status``.
     """
-    header, notifier, screen = header_of_run(run), Notifier(notify_hook, say), screen or Screen()
+    header, notifier = header_of_run(run), Notifier(notify_hook, say)
+    terminal_controls = terminal_controls or TerminalControls()
     unfinished.require_same_budget(run, header)
-    waits = service_breaker.store_patience(run, header.settings, sets, say)
+    waits = service_breaker.store_patience(run, header.settings, wait_settings, say)
     if budget is not None:
         unfinished.raise_cap(RunWiring(run, header, say).ledger, run, budget, say)
     if (waits or budget is not None) and is_locked(run.lock_file):
-        return _change_live_run(run)
-    if _is_finished(run, header, retry):
+        return _live_change_result(run)
+    if _is_finished(run, header, retry_kind):
         known = run_facts.read_run_facts(run)  # a damaged file is reported first
         say("nothing is owed")
         result = _closing_result(run, known, False)
@@ -180,12 +186,12 @@ def drive_run(
         wiring.ledger.abandon_others()
         cleanup.sweep(run.name)
         wiring.breaker.forget()
-        ends = _work_and_grade(wiring, number, retry, notifier, screen)
+        ends = _work_and_grade(wiring, number, retry_kind, notifier, terminal_controls)
         # The cap may have been raised meanwhile, or a tier that was given up came back.
         while not (ends.stopped or run.stopping()) and (
             unfinished.has_newly_payable(run) or (ends.held and not wiring.breaker.given_up())
         ):
-            ends = _work_and_grade(wiring, number, "none", notifier, screen)
+            ends = _work_and_grade(wiring, number, "none", notifier, terminal_controls)
         known = run_facts.read_run_facts(run)
         account = verifier_errors_text.verifier_errors_markdown(
             error_rates.error_rates_of_runs([run])
@@ -207,12 +213,16 @@ class _RoundEnd:
 
 
 def _work_and_grade(
-    wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen
+    wiring: RunWiring,
+    workers: int,
+    retry_kind: str,
+    notifier: Notifier,
+    terminal_controls: TerminalControls,
 ) -> _RoundEnd:
     """Work on what is owed and grade it."""
     run, began = wiring.run, time.time()
     try:
-        ends = _work_on_owed(wiring, workers, retry, notifier, screen)
+        ends = _work_on_owed(wiring, workers, retry_kind, notifier, terminal_controls)
     finally:
         cleanup.sweep(run.name)  # what workers left that were killed
         append_value(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
@@ -229,17 +239,17 @@ def _work_and_grade(
     return ends
 
 
-def _change_live_run(run: RunFolder) -> CommandResult:
-    """The new cap or waiting times of a run that another process drives."""
+def _live_change_result(run: RunFolder) -> CommandResult:
+    """What is shown where another process drives the run: its driver takes the new cap over."""
     cap = unfinished.cap_in_force(run) or Decimal(0)
     facts = {"run": run.name, "budget": float(cap), "driven": True}
     message = f"{run.name} is being driven: its driver goes by that from now on (cap ${cap})"
     return CommandResult(facts, text_view(message))
 
 
-def _is_finished(run: RunFolder, header: Header, retry: str) -> bool:
+def _is_finished(run: RunFolder, header: Header, retry_kind: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
-    if unfinished.pending_instances(run, retry) or not run.predictions_file.exists():
+    if unfinished.pending_instances(run, retry_kind) or not run.predictions_file.exists():
         return False
     if not header.settings.grade.enabled:
         return True
@@ -249,19 +259,23 @@ def _is_finished(run: RunFolder, header: Header, retry: str) -> bool:
 
 
 def _work_on_owed(
-    wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen
+    wiring: RunWiring,
+    workers: int,
+    retry_kind: str,
+    notifier: Notifier,
+    terminal_controls: TerminalControls,
 ) -> _RoundEnd:
     """Work on the instances that are owed."""
     run = wiring.run
-    todo = unfinished.pending_instances(run, retry)
+    todo = unfinished.pending_instances(run, retry_kind)
     total = len(run.instances())
-    unfinished.reopen_pending(run, retry, todo)
+    unfinished.reopen_pending(run, retry_kind, todo)
     if not todo:
         wiring.say("nothing is owed")
         return _RoundEnd()
     with (
-        LiveView(total, wiring.ledger.view().budget, screen.console) as view,
-        graceful_stop(run.stop_file, view.say, force_quit=screen.force_quit),
+        LiveView(total, wiring.ledger.view().budget, terminal_controls.console) as view,
+        graceful_stop(run.stop_file, view.say, force_quit=terminal_controls.force_quit),
     ):
         view.skipped(total - len(todo))
         state = JobQueue(wiring, todo, view, notifier)

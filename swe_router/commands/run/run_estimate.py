@@ -35,19 +35,20 @@ ESTIMATED_FIGURES = ("instances", "resolved", "usd", "hours", "usd_of_all")
 
 
 def estimate_run(
-    header: Header, instances: Sequence[Instance], outcome_table: str
+    header: Header, instances: Sequence[Instance], outcome_table_path: str
 ) -> dict[str, Any]:
     """How many instances the budget is expected to reach.
 
-    By the shipped outcomes, or by the table ``outcome_table``.
+    By the outcome table in the file ``outcome_table_path``; empty is the table that the policy's
+    knobs name, else the shipped one.
 
     Raises ``UsageError`` for a table that cannot be read or holds no cost.
     """
     settings = header.settings
     _, asked = training_data.split_knobs(settings.policy.knobs)
-    file = outcome_table or asked.outcomes
-    if header.recordings and not file and (own := _demo_tier()) is not None:
-        return _estimate_from_ladder(header, instances, [own], 1.0, 1.0, 1, {
+    file = outcome_table_path or asked.outcomes
+    if header.recordings and not file and (own := _past_tier_of_demo_run()) is not None:
+        return _simulated_estimate(header, instances, [own], 1.0, 1.0, 1, {
             "table": "the shipped demo run", "issues": len(own.usd), "stands_for": {},
             "applies": "the same recordings, routed by cascade",
         })  # fmt: skip
@@ -64,20 +65,20 @@ def estimate_run(
         for plan, arm in zip(plans, arms, strict=True)
     ]  # fmt: skip
     name = Path(file).name if file else "the shipped outcomes (SWE-Effi)"
-    return _estimate_from_ladder(header, instances, ladder, heard.tpr, heard.fpr, many, {
+    return _simulated_estimate(header, instances, ladder, heard.tpr, heard.fpr, many, {
         "table": name, "issues": len(issues), "stands_for": mapped,
         "applies": _calibration_note(header, file),
     })  # fmt: skip
 
 
-def _estimate_from_ladder(
+def _simulated_estimate(
     header: Header,
     instances: Sequence[Instance],
     ladder: Sequence[reach.PastTier],
     tpr: float,
     fpr: float,
     max_candidates: int,
-    source: Mapping[str, Any],
+    provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     found = reach.simulate_reach(
         ladder,
@@ -91,7 +92,7 @@ def _estimate_from_ladder(
     )
     figures = {
         name: dict(
-            zip(("expected", "low", "high"), _rounded_interval(getattr(found, name)), strict=True)
+            zip(("expected", "low", "high"), _rounded_figures(getattr(found, name)), strict=True)
         )
         for name in ESTIMATED_FIGURES
     }
@@ -99,11 +100,11 @@ def _estimate_from_ladder(
         **figures,
         "of": len(instances),
         "gb": _image_download_facts(header, instances),
-        **source,
+        **provenance,
     }
 
 
-def _demo_tier() -> reach.PastTier | None:
+def _past_tier_of_demo_run() -> reach.PastTier | None:
     """Whole instances of the demo run that ships; None where it does not."""
     try:
         run = RunFolder.find("sample", assets.assets_root() / "runs")
@@ -160,7 +161,9 @@ def _past_tier(
     for one in instance_ids:
         runs = table.runs[(one, system)]
         costs = [
-            min(max_usd, cost) for row in runs if (cost := _past_run_usd(row, rate)) is not None
+            min(max_usd, cost)
+            for row in runs
+            if (cost := _usd_at_tier_price(row, rate)) is not None
         ]
         usd.append(sum(costs) / len(costs) if costs else max_usd)
         times = [row.seconds for row in runs if row.seconds is not None]
@@ -170,7 +173,7 @@ def _past_tier(
     return reach.PastTier(usd, wall, right)
 
 
-def _past_run_usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
+def _usd_at_tier_price(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
     """A past run's tokens at the tier's price; its own cost where its tokens are unknown."""
     if row.input_tokens is None or row.output_tokens is None:
         return row.usd
@@ -218,5 +221,5 @@ def _image_download_facts(header: Header, instances: Sequence[Instance]) -> dict
             "high": missing * high}  # fmt: skip
 
 
-def _rounded_interval(values: Sequence[float]) -> list[float]:
+def _rounded_figures(values: Sequence[float]) -> list[float]:
     return [round(value, 4) for value in values]

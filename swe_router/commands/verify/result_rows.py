@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router import jsonl
-from swe_router.candidates.joining import CandidateCase
+from swe_router.candidates.joining import InstanceCase
 from swe_router.errors import UsageError
 from swe_router.patch_identity import effect_digest
 from swe_router.records import Outcome, Verdict
@@ -23,17 +23,17 @@ UNFINISHED_KEY = "unfinished"
 """True in a row that was written while the candidate's peers were still being verified."""
 
 
-def verdict_row(outcome: Outcome, case: CandidateCase) -> Row:
+def verdict_row(attempt_outcome: Outcome, instance_case: InstanceCase) -> Row:
     """One candidate with its verdicts and their evidence."""
-    key = outcome.attempt.id
-    assert outcome.candidate is not None
+    key = attempt_outcome.attempt.id
+    assert attempt_outcome.candidate is not None
     return {
-        "instance_id": case.instance_id,
-        "candidate": case.names[key],
-        "outcome": combined_outcome(outcome),
-        "probability": outcome.probability,
-        "seconds": round(sum(one.seconds for one in outcome.verdicts), 3),
-        "why": deciding_reason(outcome),
+        "instance_id": instance_case.instance_id,
+        "candidate": instance_case.names[key],
+        "outcome": candidate_verdict_word(attempt_outcome),
+        "probability": attempt_outcome.probability,
+        "seconds": round(sum(one.seconds for one in attempt_outcome.verdicts), 3),
+        "why": deciding_reason(attempt_outcome),
         "verdicts": [
             {
                 "verifier": one.verifier,
@@ -42,64 +42,69 @@ def verdict_row(outcome: Outcome, case: CandidateCase) -> Row:
                 "seconds": round(one.seconds, 3),
                 "evidence": one.evidence,
             }
-            for one in outcome.verdicts
+            for one in attempt_outcome.verdicts
         ],
-        "model_name_or_path": case.models[key],
-        "made_by": authors.author_names(outcome, case.steps.get(key, ())),
+        "model_name_or_path": instance_case.models[key],
+        "made_by": authors.author_names(attempt_outcome, instance_case.steps.get(key, ())),
         "attempt": key,
-        "patch": outcome.candidate.digest,
-        "same_as": _equal_candidate(outcome, case),
+        "patch": attempt_outcome.candidate.digest,
+        "same_as": _equal_candidate(attempt_outcome, instance_case),
     }
 
 
-def fault_row(outcome: Outcome, case: CandidateCase, fault: str) -> Row:
+def fault_row(attempt_outcome: Outcome, instance_case: InstanceCase, fault: str) -> Row:
     """The row of a candidate that a fault kept from being looked at: ``OWNER: MESSAGE``."""
-    bare = outcome.model_copy(update={"verdicts": ()})
-    return {**verdict_row(bare, case), "why": f"a fault of {fault}"}
+    bare = attempt_outcome.model_copy(update={"verdicts": ()})
+    return {**verdict_row(bare, instance_case), "why": f"a fault of {fault}"}
 
 
-def combined_outcome(outcome: Outcome) -> str:
+def candidate_verdict_word(attempt_outcome: Outcome) -> str:
     """``pass``, ``fail`` or ``unknown``: of ``acceptance``, else by one pass and no fail."""
-    if outcome.weighed is not None:
-        return outcome.weighed.outcome
-    found = {one.outcome for one in outcome.verdicts}
+    if attempt_outcome.weighed is not None:
+        return attempt_outcome.weighed.outcome
+    found = {one.outcome for one in attempt_outcome.verdicts}
     return "fail" if "fail" in found else "pass" if "pass" in found else "unknown"
 
 
-def deciding_reason(outcome: Outcome) -> str:
+def deciding_reason(attempt_outcome: Outcome) -> str:
     """One line: what decided it, or what kept it from being decided."""
-    combined = combined_outcome(outcome)
+    combined = candidate_verdict_word(attempt_outcome)
     broke = [f"{one.verifier} could not look: {one.broke}"
-             for one in outcome.verdicts if one.broke]  # fmt: skip
+             for one in attempt_outcome.verdicts if one.broke]  # fmt: skip
     if combined == "unknown" and broke:
         return "; ".join(broke)
-    for one in (*filter(None, [outcome.weighed]), *_verdicts_with_outcome(outcome, combined)):
+    for one in (
+        *filter(None, [attempt_outcome.weighed]),
+        *_verdicts_with_outcome(attempt_outcome, combined),
+    ):
         if one.evidence.get("why"):
             return f"{one.verifier}: {one.evidence['why']}"
-    return "; ".join(f"{one.verifier} {one.outcome}" for one in outcome.verdicts)
+    return "; ".join(f"{one.verifier} {one.outcome}" for one in attempt_outcome.verdicts)
 
 
-def _verdicts_with_outcome(outcome: Outcome, outcome_word: str) -> list[Verdict]:
+def _verdicts_with_outcome(attempt_outcome: Outcome, outcome_word: str) -> list[Verdict]:
     """The verdicts with this outcome; of several passes the last one is the most thorough."""
-    found = [one for one in outcome.verdicts if one.outcome == outcome_word]
+    found = [one for one in attempt_outcome.verdicts if one.outcome == outcome_word]
     return found if outcome_word == "fail" else found[::-1]
 
 
-def _equal_candidate(outcome: Outcome, case: CandidateCase) -> str:
+def _equal_candidate(attempt_outcome: Outcome, instance_case: InstanceCase) -> str:
     """Name of an earlier candidate that leaves the same files behind, if there is one.
 
     By the verdicts, whose verifiers compared the files; without verdicts by the texts.
     """
-    assert outcome.candidate is not None
-    names = [one.evidence["same_as"] for one in outcome.verdicts if one.evidence.get("same_as")]
-    if outcome.verdicts:
-        return case.names.get(names[0], "") if names else ""
-    mine = effect_digest(outcome.candidate.patch)
-    for other in case.outcomes:
-        if other.attempt.id == outcome.attempt.id:
+    assert attempt_outcome.candidate is not None
+    names = [
+        one.evidence["same_as"] for one in attempt_outcome.verdicts if one.evidence.get("same_as")
+    ]
+    if attempt_outcome.verdicts:
+        return instance_case.names.get(names[0], "") if names else ""
+    mine = effect_digest(attempt_outcome.candidate.patch)
+    for other in instance_case.outcomes:
+        if other.attempt.id == attempt_outcome.attempt.id:
             return ""
         if other.candidate and effect_digest(other.candidate.patch) == mine:
-            return case.names[other.attempt.id]
+            return instance_case.names[other.attempt.id]
     return ""
 
 
@@ -119,9 +124,7 @@ class ResultFile:
     Raises ``UsageError`` when the file is damaged or holds no rows of ours.
     """
 
-    def __init__(
-        self, path: Path | None, settings: str, cases: Mapping[str, CandidateCase]
-    ) -> None:
+    def __init__(self, path: Path | None, settings: str, cases: Mapping[str, InstanceCase]) -> None:
         self.path, self._settings = path, settings
         self._cases_by_instance = cases
         self._case_digests = {name: case.digest() for name, case in cases.items()}
@@ -165,20 +168,30 @@ class ResultFile:
             if self.path is not None:
                 jsonl.append_value(self.path, row)
 
-    def outcomes_to_continue(self, case: CandidateCase) -> tuple[Outcome, ...]:
+    def outcomes_to_continue(self, instance_case: InstanceCase) -> tuple[Outcome, ...]:
         """The outcomes of a case, with the verdicts of an earlier call that was cut off."""
-        return tuple(self._with_stored_verdicts(one, case) for one in case.outcomes)
+        return tuple(
+            self._with_stored_verdicts(one, instance_case) for one in instance_case.outcomes
+        )
 
-    def _with_stored_verdicts(self, outcome: Outcome, case: CandidateCase) -> Outcome:
-        row = self._unfinished_rows.get((case.instance_id, case.names[outcome.attempt.id]))
-        if row is None or outcome.candidate is None or row["patch"] != outcome.candidate.digest:
-            return outcome
+    def _with_stored_verdicts(
+        self, attempt_outcome: Outcome, instance_case: InstanceCase
+    ) -> Outcome:
+        row = self._unfinished_rows.get(
+            (instance_case.instance_id, instance_case.names[attempt_outcome.attempt.id])
+        )
+        if (
+            row is None
+            or attempt_outcome.candidate is None
+            or row["patch"] != attempt_outcome.candidate.digest
+        ):
+            return attempt_outcome
         try:
             verdicts = tuple(Verdict.model_validate({**verdict, "candidate": row["patch"]})
                          for verdict in row["verdicts"])  # fmt: skip
         except ValueError:
-            return outcome  # of another form: looked at again
-        return outcome.model_copy(update={"verdicts": verdicts})
+            return attempt_outcome  # of another form: looked at again
+        return attempt_outcome.model_copy(update={"verdicts": verdicts})
 
     def drop_replaced_rows(self) -> None:
         """Remove the half rows that complete rows have replaced, in one step."""

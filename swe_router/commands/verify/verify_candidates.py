@@ -14,7 +14,7 @@ from typing import Any
 
 from swe_router import plugins
 from swe_router.candidates import joining, trajectory_folders
-from swe_router.candidates.joining import CandidateCase
+from swe_router.candidates.joining import InstanceCase
 from swe_router.commands.result import CommandResult
 from swe_router.commands.signals import graceful_stop
 from swe_router.commands.verify import result_rows
@@ -52,7 +52,7 @@ def verify_candidates(settings: Settings, request: VerifyRequest, say: Say) -> C
     """
     settings = acceptance_thresholds.with_thresholds(settings)
     found = joining.read_candidates(request.predictions_file)
-    known = splits.load_instances(settings.split, dataset=settings.dataset)
+    known = splits.load_instances(settings.split, dataset_reader=settings.dataset)
     joining.check_known(found, {one.id for one in known}, settings.split)
     instances = _requested_instances(
         settings, known, list(dict.fromkeys(one.instance_id for one in found))
@@ -126,7 +126,7 @@ def _verify_all(
     verification: StandaloneVerification,
     workers: int,
     instances: Sequence[Instance],
-    cases: Mapping[str, CandidateCase],
+    cases: Mapping[str, InstanceCase],
     rows: result_rows.ResultFile,
     say: Say,
 ) -> tuple[bool, int]:
@@ -162,7 +162,7 @@ def _verify_all(
 def _verify_instance(
     verification: StandaloneVerification,
     instance: Instance,
-    case: CandidateCase,
+    case: InstanceCase,
     rows: result_rows.ResultFile,
     progress: _VerifyProgress,
 ) -> list[dict[str, Any]] | None:
@@ -188,7 +188,7 @@ def _verify_instance(
 
 
 def _rows_or_faults(
-    future: Future[list[dict[str, Any]] | None], case: CandidateCase
+    future: Future[list[dict[str, Any]] | None], case: InstanceCase
 ) -> tuple[list[dict[str, Any]] | None, str]:
     """The rows, or rows with the error: a fault does not affect other instances."""
     error = future.exception()

@@ -25,7 +25,7 @@ from swe_router.estimates.acceptance.behaviour_model import (
     behaviour_lift,
     behaviour_score,
 )
-from swe_router.estimates.acceptance.selective_threshold import AcceptanceThreshold, HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import AcceptanceThreshold, HeldOutPatch
 from swe_router.records import digest_of
 from swe_router.stats.logistic import logistic_function
 
@@ -81,7 +81,7 @@ class Calibration(_FiniteModel):
     """Bias and slope (never below 0) of the judge's log odds; None: taken at its word."""
     acceptance: Mapping[str, Mapping[str, SignalWeights]]
     """Class of the author -> repository left out -> weights."""
-    held_out: tuple[HeldOutScores, ...] = ()
+    held_out: tuple[HeldOutPatch, ...] = ()
     ungrounded: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Class of authors -> instance of each graded patch that was not refused by its text and on
     which nothing ran: it has no score and is never accepted. A class left out: not counted."""
@@ -105,7 +105,7 @@ class Calibration(_FiniteModel):
 
     @field_validator("held_out")
     @classmethod
-    def _probable(cls, held: tuple[HeldOutScores, ...]) -> tuple[HeldOutScores, ...]:
+    def _probable(cls, held: tuple[HeldOutPatch, ...]) -> tuple[HeldOutPatch, ...]:
         if any(
             not 0 <= one.score <= 1 or one.author not in verdict_signals.CLASSES for one in held
         ):
@@ -151,7 +151,7 @@ class Calibration(_FiniteModel):
         return selective_threshold.find_threshold(held, most, confidence)
 
     def behaves(self, signals: Mapping[str, float], author: str, repo: str) -> tuple[float, float]:
-        """P(right) and lift by behaviour alone; see ``estimates.behaviour``."""
+        """P(right) and lift by behaviour alone; see ``acceptance.behaviour_model``."""
         fit = self.behaviour.get(repo.lower()) or self.behaviour[""]
         known = any(fragment in author.lower() for fragment in self.priced)
         usable = {k: v for k, v in signals.items() if known or k != USD_PER_STEP}

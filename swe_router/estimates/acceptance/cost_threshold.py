@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import HeldOutPatch
 from swe_router.stats.rates import wilson_interval
 
 KEPT_RATE = 0.91
@@ -80,9 +80,7 @@ class ExpectedErrors(NamedTuple):
     wrong_accepted: PatchShare
 
 
-def expected_errors(
-    held: Sequence[HeldOutScores], author: str, bar: float
-) -> ExpectedErrors | None:
+def expected_errors(held: Sequence[HeldOutPatch], author: str, bar: float) -> ExpectedErrors | None:
     """Shares of right patches refused and wrong ones accepted; None for too few patches."""
     mine = [one for one in held if one.author == author]
     right = [one for one in mine if one.right]
@@ -95,7 +93,7 @@ def expected_errors(
     )
 
 
-def _patch_share(hits: Sequence[bool], rows: Sequence[HeldOutScores]) -> PatchShare:
+def _patch_share(hits: Sequence[bool], rows: Sequence[HeldOutPatch]) -> PatchShare:
     """Patches of one issue are correlated, so the issues are the trials."""
-    rate, issues = sum(hits) / len(hits), len({one.instance for one in rows})
+    rate, issues = sum(hits) / len(hits), len({one.instance_id for one in rows})
     return PatchShare(rate, *wilson_interval(rate * issues, issues), len(hits))

@@ -17,7 +17,7 @@ from swe_router.estimates.acceptance.calibration import (
     parse_calibration,
 )
 from swe_router.estimates.acceptance.recalibration import fit_recalibration, recalibrate
-from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import HeldOutPatch
 from swe_router.lazy_imports import deferred_module
 from swe_router.records import Verdict
 from swe_router.stats import logistic
@@ -115,10 +115,10 @@ def _held_out_scores(
     signals: Sequence[Mapping[str, float]],
     classes: Sequence[str],
     acceptance: Mapping[str, Mapping[str, SignalWeights]],
-) -> list[HeldOutScores]:
+) -> list[HeldOutPatch]:
     """Each patch that something ran on, scored by the fit without its repository."""
     return [
-        HeldOutScores(
+        HeldOutPatch(
             acceptance[author][row.repo.lower()].probability(found),
             row.right,
             row.instance,

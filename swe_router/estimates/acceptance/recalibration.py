@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from swe_router.estimates.acceptance import verdict_signals
 from swe_router.estimates.acceptance.calibration import SignalWeights
-from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
+from swe_router.estimates.acceptance.selective_threshold import HeldOutPatch
 from swe_router.lazy_imports import deferred_module
 from swe_router.stats.logistic import SignedPrior, fit_logistic
 
@@ -31,17 +31,17 @@ FACTS = frozenset({"refused"})
 """Signals that are no matter of degree."""
 
 
-def fit_recalibration(held: Sequence[HeldOutScores]) -> tuple[float, float]:
+def fit_recalibration(held: Sequence[HeldOutPatch]) -> tuple[float, float]:
     """Bias and slope (``MIN_SLOPE`` to 1) of the log odds of one class; (0, 1) without rows.
 
     Five patches of one issue are no five witnesses: an issue's patches share its weight.
     """
     if not held:
         return 0.0, 1.0
-    of_issue = Counter(one.instance for one in held)
+    of_issue = Counter(one.instance_id for one in held)
     odds = np.array([[verdict_signals.log_odds(one.score)] for one in held])
     right = np.array([float(one.right) for one in held])
-    weight = np.array([of_issue[one.instance] ** -0.5 for one in held])
+    weight = np.array([of_issue[one.instance_id] ** -0.5 for one in held])
     bias, slope = fit_logistic(odds, right, weight, [SLOPE_PRIOR])
     return round(bias, 4), round(float(np.clip(slope[0], MIN_SLOPE, 1.0)), 4)
 
