@@ -211,7 +211,7 @@ def test_signals_are_what_broke_what_peers_break_too_and_what_was_kept():
     assert signals("pass", counts={"broken": 0}) == {"tests_kept": 1.0}
     assert signals("unknown", counts={"broken": 0}) == signals("unknown") == {}
     lots = signals("fail", counts={"broken": 10**9}, tests={})
-    assert lots["tests_broken"] == existing_test_counts.MAX_VOTES
+    assert lots["tests_broken"] == existing_test_counts.MAX_TEST_SIGNAL
     tests = {"f.py::t": ["passed", "hung"], "u": ["passed", "gone"]}
     shown = verdict("fail", "repo-tests", tests=tests,
                     counts={"passed_before": 2, "still_pass": 1, "broken": 3})  # fmt: skip

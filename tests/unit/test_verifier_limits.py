@@ -73,7 +73,7 @@ def test_changed_files_beyond_the_limit_are_counted(tmp_path):
 
 def test_a_test_whose_report_was_meddled_with_is_no_evidence():
     found = usability.judge_base_run(replace(BASE, tampered=True), ISSUE)
-    assert (found.usable, found.why_unusable) == (
+    assert (found.usable, found.reason) == (
         False,
         "its report was written to by someone else",
     )
@@ -140,16 +140,16 @@ CALM = Trial({"script": SCRIPT}, ended=True, output="it is 3")
 )
 def test_a_script_that_shows_no_difference_is_no_evidence(base, fixed, why):
     with pytest.raises(test_oracles.Unusable, match=why):
-        test_oracles.read_script(base, fixed, ISSUE)
+        test_oracles.read_harvested_test(base, fixed, ISSUE)
 
 
 def test_a_script_is_read_by_its_words_of_failure_or_by_its_whole_output():
-    words = test_oracles.read_script(PRINTS, None, ISSUE)
+    words = test_oracles.read_harvested_test(PRINTS, None, ISSUE)
     assert (words.oracle, words.failure_marks) == ("marks", {"wrong": (1, 0)})
-    assert test_oracles.read_script(PRINTS, CALM, ISSUE).oracle == "marks"
-    whole = test_oracles.read_script(replace(PRINTS, output="4"), CALM, ISSUE)
+    assert test_oracles.read_harvested_test(PRINTS, CALM, ISSUE).oracle == "marks"
+    whole = test_oracles.read_harvested_test(replace(PRINTS, output="4"), CALM, ISSUE)
     assert whole.oracle == "output"
-    named = test_oracles.read_script(BASE, None, ISSUE)
+    named = test_oracles.read_harvested_test(BASE, None, ISSUE)
     assert named.oracle == "result"
 
 
@@ -171,8 +171,8 @@ def test_a_script_is_read_by_its_words_of_failure_or_by_its_whole_output():
 )
 def test_how_a_script_ended_after_a_patch_decides_what_it_says(trial, ended, result):
     for reading in (
-        test_oracles.read_script(PRINTS, CALM, ISSUE),
-        test_oracles.read_script(replace(PRINTS, output="it is 4"), CALM, ISSUE),
+        test_oracles.read_harvested_test(PRINTS, CALM, ISSUE),
+        test_oracles.read_harvested_test(replace(PRINTS, output="it is 4"), CALM, ISSUE),
     ):
         facts = test_oracles.run_facts(reading, trial)
         assert facts["ended"] == ended

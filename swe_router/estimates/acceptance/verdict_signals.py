@@ -18,8 +18,9 @@ from swe_router.stats.logistic import SignedPrior
 
 WEAK, STRONG, UNKNOWN = "weak", "strong", "unknown"
 CLASSES = (WEAK, STRONG, UNKNOWN)
-MAX_VOTES = 2.0
-"""log2(1 + n) of at most three tests of a kind: more of one source's tests say the same thing."""
+MAX_TEST_SIGNAL = 2.0
+"""Cap of a signal of n tests: log2(1 + 3) where they speak of the issue, 1 + log10(10) where
+existing ones broke. More tests of one source say the same thing."""
 MAX_LIFT = 3.0
 """Nats that a score of another verifier may bring."""
 

@@ -89,8 +89,8 @@ class _Twice(ValueError):
     """A name that stands twice in one object."""
 
 
-def drop_repeated_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, as ``object_pairs_hook``: of a name given twice neither value is taken."""
+def require_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, as ``object_pairs_hook``; raises ``_Twice`` for a name given twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = Counter(name for name, _ in pairs)
@@ -100,7 +100,9 @@ def drop_repeated_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def load_json(path: Path, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """The JSON of a file, gzipped or not; ``hook`` makes the objects, such as ``once``.
+    """The JSON of a file, gzipped or not.
+
+    ``hook`` makes the objects, such as ``require_unique_names``.
 
     Raises ``UsageError`` that names the file.
     """
@@ -127,7 +129,7 @@ def json_lines(path: Path) -> list[Any]:
     for number, line in enumerate(text.split("\n"), 1):
         try:
             found += (
-                [json.loads(line, object_pairs_hook=drop_repeated_names)] if line.strip() else []
+                [json.loads(line, object_pairs_hook=require_unique_names)] if line.strip() else []
             )
         except (ValueError, RecursionError) as error:
             reason = str(error)[:100]

@@ -17,12 +17,12 @@ from swe_router.outcomes.importers.gathering import (
     NO_VERDICT,
     Imported,
     ImportOptions,
-    drop_repeated_names,
     first_names,
     json_lines,
     load_json,
     object_or_empty,
     parse_usd,
+    require_unique_names,
 )
 from swe_router.outcomes.importers.report_files import (
     NESTED_KEYS,
@@ -66,7 +66,7 @@ def import_answers(path: Path, given: ImportOptions) -> Imported:
     system where they are numbers or say run, seed, trial and the like, or where ``--system`` is
     given.
     """
-    tree = load_json(path, hook=drop_repeated_names)
+    tree = load_json(path, hook=require_unique_names)
     if isinstance(tree, list) and any(isinstance(one, Mapping) for one in tree):
         return _rows_of_lines(path, tree, given)
     parts = list(_answer_objects(_answers_by_run(tree), ""))

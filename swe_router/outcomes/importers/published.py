@@ -14,12 +14,12 @@ from swe_router.outcomes.importers.gathering import (
     NO_VERDICT,
     Imported,
     ImportOptions,
-    drop_repeated_names,
     load_json,
     object_or_empty,
     parse_amount,
     parse_count,
     parse_usd,
+    require_unique_names,
 )
 from swe_router.outcomes.importers.report_files import lists_failures, read_reports
 from swe_router.outcomes.importers.trajectories import (
@@ -103,7 +103,7 @@ def import_experiments(path: Path, given: ImportOptions) -> Imported:
 
 def published_entries(path: Path, system: str = "") -> list[PublishedEntry]:
     """Every system of a file. ``system`` names the only one of a bare file."""
-    tree = load_json(path, hook=drop_repeated_names)
+    tree = load_json(path, hook=require_unique_names)
     if _bare_entry(tree):
         return [PublishedEntry(system or path.name.split(".")[0], "", tree)]
     found = list(_walk_entries(tree, "", ""))

@@ -11,9 +11,9 @@ from typing import Any
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers.gathering import (
     INSTANCE_ID,
-    drop_repeated_names,
     list_or_empty,
     load_json,
+    require_unique_names,
 )
 
 RESOLVED_KEYS = ("resolved_ids", "resolved")
@@ -112,7 +112,7 @@ def lists_failures(path: Path) -> bool:
 
 def _verdicts_of_file(path: Path) -> ReportedVerdicts:
     """Verdicts of one report."""
-    tree = load_json(path, hook=drop_repeated_names)
+    tree = load_json(path, hook=require_unique_names)
     if isinstance(tree, list):
         tree = _ids_listed(tree)
     if not isinstance(tree, Mapping):

@@ -162,7 +162,7 @@ class TestCollection:
         fixed = None
         if patch is not None and patch.patch.strip() and not base.timed_out:
             fixed = self.paired_runs.run_with_patch(one.test, patch)
-        reading = test_oracles.read_script(base, fixed, self._issue_names(maker))
+        reading = test_oracles.read_harvested_test(base, fixed, self._issue_names(maker))
         self.paired_runs.require_steady(one.test)
         return reading
 

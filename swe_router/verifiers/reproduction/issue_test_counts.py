@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from swe_router.estimates.acceptance.verdict_signals import MAX_VOTES
+from swe_router.estimates.acceptance.verdict_signals import MAX_TEST_SIGNAL
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import TestResult, TestSource, Verdict
 from swe_router.verifier_abilities import TestCell, VerdictSummary
@@ -60,7 +60,7 @@ def votes(evidence: ReproductionEvidence, author: str = "") -> dict[str, float]:
         for result in ("passed", "failed"):
             tally[f"{kind}_{result}"] += 2 * results[result] > results.total()
     return {
-        name: round(min(MAX_VOTES, math.log2(1 + count)), 4)
+        name: round(min(MAX_TEST_SIGNAL, math.log2(1 + count)), 4)
         for name, count in sorted(tally.items())
         if count and name in SIGNALS
     }

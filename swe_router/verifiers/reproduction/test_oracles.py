@@ -25,7 +25,7 @@ class OracleReading:
     base_result: BaseResult | None = None
     """For ``result``."""
     failure_marks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """For ``failure_marks``: word of failure -> lines at the base, lines that were no failure."""
+    """For the oracle ``marks``: word of failure -> lines at the base, lines that are no failure."""
     output_digests: tuple[str, str] = ("", "")
     """For ``output``: digests at the base and after the author's patch."""
 
@@ -38,11 +38,13 @@ def read_by_result(base: TestTrial, issue: IssueNames) -> OracleReading:
     """A test that fails at the base, as such. Raises ``Unusable``."""
     basis = usability.judge_base_run(base, issue)
     if not basis.usable:
-        raise Unusable(basis.why_unusable)
-    return OracleReading("result", basis.why_unusable, base, basis)
+        raise Unusable(basis.reason)
+    return OracleReading("result", basis.reason, base, basis)
 
 
-def read_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
+def read_harvested_test(
+    base: TestTrial, fixed: TestTrial | None, issue: IssueNames
+) -> OracleReading:
     """A test or script that an agent left; ``fixed`` is its run after that agent's own patch.
 
     Raises ``Unusable``.

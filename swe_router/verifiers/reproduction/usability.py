@@ -16,7 +16,7 @@ class BaseResult:
     """Usability of a test by its run at the base commit."""
 
     usable: bool
-    why_unusable: str
+    reason: str
     """Why it fails and why that is the issue's reason, or why it cannot be used."""
     counted_functions: Mapping[str, TrialResult] = field(default_factory=dict)
     """Functions that count: those that failed for the issue's reason, those that passed."""
@@ -46,7 +46,7 @@ def judge_base_run(trial: TestTrial, issue: IssueNames) -> BaseResult:
                 continue
             counted[name] = seen
             named |= set(failure_reasons.issue_mentions(seen, issue))
-            reason = reason or _why_not_counted(name, seen, sorted(named))
+            reason = reason or _why_counted(name, seen, sorted(named))
     if not reason:
         return BaseResult(False, "; ".join(faults[:3]) or "it passes at the base")
     return BaseResult(True, reason, counted, tuple(sorted(named)))
@@ -100,7 +100,7 @@ def _result_after(now: TrialResult, before: TrialResult) -> str:
     return "unknown" if failure_reasons.is_test_at_fault(now) else "failed"
 
 
-def _why_not_counted(name: str, seen: TrialResult, named: list[str]) -> str:
+def _why_counted(name: str, seen: TrialResult, named: list[str]) -> str:
     failure = f"{seen.kind}: {seen.message}".strip(": ").splitlines()
     first = " ".join(line.strip() for line in failure if line.strip())[:240]
     if seen.where != "test" and seen.project:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from swe_router.estimates.acceptance.verdict_signals import MAX_VOTES
+from swe_router.estimates.acceptance.verdict_signals import MAX_TEST_SIGNAL
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import TestResult, TestSource, Verdict
 from swe_router.verifier_abilities import TestCell, VerdictSummary
@@ -47,7 +47,7 @@ def signals(verdict: Verdict, verdicts: Sequence[Verdict]) -> dict[str, float]:
     shared = len(contested & facts.tests.keys())
     if broken > shared:
         # One broken test counts once, ten twice: they mostly break for one reason.
-        return {"tests_broken": round(min(MAX_VOTES, 1 + math.log10(broken - shared)), 4)}
+        return {"tests_broken": round(min(MAX_TEST_SIGNAL, 1 + math.log10(broken - shared)), 4)}
     if broken:
         return {"tests_contested": 1.0}
     return {"tests_kept": 1.0} if verdict.outcome == "pass" else {}
