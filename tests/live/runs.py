@@ -17,6 +17,7 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from swe_router import pool
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
@@ -29,7 +30,9 @@ MARK = "SWE_ROUTER_TEST_MARK"
 PATIENCE = 300.0
 PLENTY = 3000
 """Seconds for an attempt, and for its verdicts: what comes out must not hang on the load."""
-AGENTS, BUSY = ("ray::DashboardAgent", "ray::RuntimeEnvAgent"), ("ray::there", "ray::_there")
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+BUSY = (f"ray::{pool.run_as_driver.__name__}",)
+"""Ray names the process of a task that runs after its function."""
 
 
 def processes_with(mark: str, start: tuple[str, ...] = ("",)) -> list[int]:

@@ -15,6 +15,7 @@ import pytest
 
 from swe_router.pool import Pool
 from swe_router.sandboxes.temp_folders import temp_folder as scratch
+from tests.live.runs import BUSY
 
 pytestmark = pytest.mark.ray
 KEY = "SWE_ROUTER_TEST_KEY"
@@ -98,7 +99,7 @@ def worker_at_work(driver):
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes()
-            mine = line.startswith(b"ray::there")
+            mine = line.startswith(BUSY[0].encode())
         except OSError:
             continue
         if mine and descends(int(path.parent.name), driver):
