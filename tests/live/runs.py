@@ -256,18 +256,24 @@ def audit_money(run: Path, *, sandboxes_died: bool = False) -> int:
     assert asked == once or (sandboxes_died and asked <= once), (
         f"the test of an issue was paid for twice, or not at all: {asked}"
     )
+    # An instance that was tried again has several records, which may hold the same attempts.
+    outcomes = {
+        (record.instance.id, outcome.attempt.id): outcome
+        for record in folder.concluded()
+        for outcome in record.outcomes
+    }
     took: Counter[str] = Counter()
     traces = Decimal(0)
-    for record in folder.concluded():  # an instance whose infrastructure broke has several
-        name, log = record.instance.id, InstanceLog(folder.attempt_folder(record.instance.id))
-        traces += record.usd
+    for (name, attempt_id), outcome in outcomes.items():
+        trajectory = outcome.attempt.trajectory
+        took[f"{name}/{attempt_id}"] = trajectory.steps
+        traces += trajectory.usd + sum((v.usd for v in outcome.verdicts), Decimal(0))
+        if outcome.candidate is None:
+            traces += _paid_before_it_broke(folder, name, attempt_id)
+    for name, record in folder.records().items():
+        log = InstanceLog(folder.attempt_folder(name))
         for outcome in record.outcomes:
-            took[f"{name}/{outcome.attempt.id}"] = outcome.attempt.trajectory.steps
-            traces += sum((verdict.usd for verdict in outcome.verdicts), Decimal(0))
-            if outcome.candidate is None:
-                traces += _paid_before_it_broke(folder, name, outcome.attempt.id)
-            if record == folder.records()[name]:
-                assert len(log.steps(outcome.attempt.id)) == outcome.attempt.trajectory.steps
+            assert len(log.steps(outcome.attempt.id)) == outcome.attempt.trajectory.steps
     assert paid == +took, f"a step was paid for twice, or not at all: {paid} {took}"
     lost = sum(book.lost.values(), Decimal(0))
     assert book.reserved == 0, f"still reserved: {book.reserved}"
