@@ -33,6 +33,14 @@ PASSED tests/test_old.py::test_zero
 EOF
 [ "$sum" = PASSED ]
 """
+NOOP = """\
+diff --git a/NOTES b/NOTES
+new file mode 100644
+--- /dev/null
++++ b/NOTES
+@@ -0,0 +1 @@
++nothing
+"""
 CODE = "def add(a, b):\n    return a + b + 1\n"
 
 

@@ -10,17 +10,9 @@ import pytest
 
 from swe_router.datasets import CountsByGold, Grader, SupportsCheck, SupportsGold, SupportsNote
 from swe_router.errors import MissingExtra, UsageError
-from tests.doubles.rooted_sandbox import CODE, Image, grader_of, rows_at
+from tests.doubles.rooted_sandbox import CODE, NOOP, Image, grader_of, rows_at
 
 DATA = Path(__file__).parents[1] / "data" / "datasets"
-NOOP = """\
-diff --git a/NOTES b/NOTES
-new file mode 100644
---- /dev/null
-+++ b/NOTES
-@@ -0,0 +1 @@
-+nothing
-"""
 UNFIT = """\
 diff --git a/calc.py b/calc.py
 --- a/calc.py

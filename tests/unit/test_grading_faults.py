@@ -22,17 +22,9 @@ from swe_router.grading.statuses import parse_statuses, statuses_of_code
 from swe_router.grading.swebench import SweBenchGrader
 from swe_router.instances import sources, splits
 from swe_router.records import Result
-from tests.doubles.rooted_sandbox import Image, grader_of, rows_at
+from tests.doubles.rooted_sandbox import NOOP, Image, grader_of, rows_at
 
 DATA = Path(__file__).parents[1] / "data" / "datasets"
-PATCH = """\
-diff --git a/NOTES b/NOTES
-new file mode 100644
---- /dev/null
-+++ b/NOTES
-@@ -0,0 +1 @@
-+nothing
-"""
 
 
 @pytest.fixture
@@ -75,13 +67,13 @@ def test_a_row_that_lacks_what_its_evaluation_needs_is_ungraded(
     name, columns, reason, image, tmp_path
 ):
     grader, instance = grader_with(name, image, tmp_path, **columns)
-    grade = grader.grade(instance, PATCH)
+    grade = grader.grade(instance, NOOP)
     assert (grade.outcome, grade.evidence["reason"]) == ("ungraded", reason)
 
 
 def test_an_instance_of_another_file_is_ungraded_and_opens_no_sandbox(image, tmp_path):
     grader, instance = grader_with("swe-gym", image, tmp_path)
-    grade = grader.grade(instance.model_copy(update={"id": "other__one-1"}), PATCH)
+    grade = grader.grade(instance.model_copy(update={"id": "other__one-1"}), NOOP)
     assert grade.outcome == "ungraded"
     assert "has no row of other__one-1" in grade.evidence["reason"]
     assert image.opened == []
@@ -93,7 +85,7 @@ def test_a_grader_that_was_made_to_read_does_not_evaluate(image, tmp_path):
     reading = type(grader)(
         GradingContext(label="x", rows=origin.any_rows, folder=tmp_path / "graded")
     )
-    grade = reading.grade(instance, PATCH)
+    grade = reading.grade(instance, NOOP)
     assert grade.evidence["reason"] == "this grader was made to read, not to evaluate"
 
 
@@ -130,7 +122,7 @@ def raises(error):
 )
 def test_a_sandbox_that_fails_gives_no_verdict(otherwise, reason, image, tmp_path):
     grader, instance = grader_with("swe-gym", failing(image, **otherwise), tmp_path)
-    grade = grader.grade(instance, PATCH)
+    grade = grader.grade(instance, NOOP)
     assert grade.outcome == "ungraded"
     assert reason in grade.evidence["reason"]
     assert not list((tmp_path / "graded").rglob("report.json")), "only a verdict is kept"
@@ -140,7 +132,7 @@ def test_an_evaluation_that_runs_out_of_time_is_ungraded_and_leaves_its_log(imag
     late = Result(exit_code=-1, output="", timed_out=True)
     opens = failing(image, run=lambda *a, **k: late, read=lambda path, limit=0: b"it began\n")
     grader, instance = grader_with("swe-gym", opens, tmp_path)
-    grade = grader.grade(instance, PATCH)
+    grade = grader.grade(instance, NOOP)
     assert grade.outcome == "ungraded"
     assert grade.evidence["reason"].startswith("timed out after ")
     assert Path(grade.evidence["log"]).read_text() == "it began\n"
@@ -179,9 +171,9 @@ def test_a_harbor_solution_as_a_patch_file_is_taken_as_it_is(image, tmp_path):
     shutil.copytree(DATA / "harbor" / "fix-sum", folder)
     shutil.rmtree(folder / "solution")
     (folder / "solution").mkdir()
-    (folder / "solution/gold.patch").write_text(PATCH)
+    (folder / "solution/gold.patch").write_text(NOOP)
     grader, _ = grader_of(folder, image, tmp_path / "graded")
-    assert grader.gold() == {"task": PATCH}
+    assert grader.gold() == {"task": NOOP}
     assert image.opened == []
 
 
@@ -227,7 +219,7 @@ def test_swe_bench_names_the_instance_it_lacks_and_the_sandbox_it_was_not_given(
         grader.runner("other__one-1")
     instance = predicted([Prediction(instance_id=name)], split)[name]
     with pytest.raises(UsageError, match="no sandbox to grade in was given"):
-        grader.grade(instance, PATCH)
+        grader.grade(instance, NOOP)
 
 
 def test_a_split_whose_hidden_tests_nobody_knows_is_named():

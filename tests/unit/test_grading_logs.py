@@ -15,22 +15,8 @@ from swe_router.grading import (
     runner,
 )
 from swe_router.grading.evidence import END, START, HarnessVerdict, grade_of_report
-from swe_router.grading.gold import Gold, gold_of_rows
-from swe_router.records import Grade, Instance
-
-ONE = Instance(id="o__r-1", repo="o/r", base_commit="c", problem="p", setup="hide it")
-ROW = {
-    "instance_id": "o__r-1", "repo": "o/r", "version": "1", "base_commit": "c", "image": "img",
-    "patch": "gold", "test_patch": "tests", "FAIL_TO_PASS": '["a::x"]', "PASS_TO_PASS": ["a::y"],
-    "eval_script": "run", "log_parser": "parse_log_pytest", "eval_type": "pass_and_fail",
-    "hints_text": None, "difficulty": "easy", "image_assets": None,
-}  # fmt: skip
-
-
-def gold(**changes) -> Gold:
-    script = f": '{START}'\npytest -rA a.py\n: '{END}'"
-    return gold_of_rows([{**ROW, "eval_script": script}])["o__r-1"].model_copy(update=changes)
-
+from swe_router.records import Grade
+from tests.doubles.gold import gold
 
 # What a runner says of itself.
 

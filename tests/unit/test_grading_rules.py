@@ -13,24 +13,9 @@ from swe_router.grading.evaluation import (
     BROKEN,
     judge_lists,
 )
-from swe_router.grading.evidence import END, START
-from swe_router.grading.gold import COLUMNS, Gold, gold_of_rows
+from swe_router.grading.gold import COLUMNS, gold_of_rows
 from swe_router.grading.reversing import reverse_patch
-from swe_router.records import Instance
-
-ONE = Instance(id="o__r-1", repo="o/r", base_commit="c", problem="p", setup="hide it")
-ROW = {
-    "instance_id": "o__r-1", "repo": "o/r", "version": "1", "base_commit": "c", "image": "img",
-    "patch": "gold", "test_patch": "tests", "FAIL_TO_PASS": '["a::x"]', "PASS_TO_PASS": ["a::y"],
-    "eval_script": "run", "log_parser": "parse_log_pytest", "eval_type": "pass_and_fail",
-    "hints_text": None, "difficulty": "easy", "image_assets": None,
-}  # fmt: skip
-
-
-def gold(**changes) -> Gold:
-    script = f": '{START}'\npytest -rA a.py\n: '{END}'"
-    return gold_of_rows([{**ROW, "eval_script": script}])["o__r-1"].model_copy(update=changes)
-
+from tests.doubles.gold import ROW, gold
 
 # Rows.
 
