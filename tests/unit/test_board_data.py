@@ -55,7 +55,7 @@ def rows_of(known, *policies, **more):
 def test_baselines_oracles_cascade_and_a4_are_as_computed_apart(known):
     table, _ = known
     rows = rows_of(known, "fixed", "cascade", "doc-a4")
-    y = {w: np.array([table.runs[(i, table.named(w))][0].resolved for i in table.instances])
+    y = {w: np.array([table.runs[(i, table.system_named(w))][0].resolved for i in table.instances])
          for w in ("deepseek", "sonnet")}  # fmt: skip
     assert rows["deepseek-v3.2-reasoner"]["resolved"] == y["deepseek"].sum() == 172
     assert rows["sonnet-4-5-20250929"]["resolved"] == y["sonnet"].sum() == 208
