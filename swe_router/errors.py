@@ -6,6 +6,7 @@ SweRouterError
 └─ BoundaryError       something outside broke                 recorded on the Attempt
    ├─ ModelError       NoConnection · Unauthorised · NoCredit · ModelUnknown · SettingRefused
    │                   RateLimited · Overloaded · NoAnswer · Refused · BadReply · ContextTooLong
+   │                   NotProcessed · BatchGone (of calls that were sent in a batch)
    ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
    ├─ StillAway        what the run waited for was given up, or the run stopped: the work is owed
@@ -162,6 +163,20 @@ class ContextTooLong(ModelError):
 
     retry = False
     counts = True
+
+
+class NotProcessed(ModelError):
+    """A batch ended before this call of it was worked on: it expired, or was cancelled."""
+
+    cause = "not processed"
+
+
+class BatchGone(ModelError):
+    """The provider has no such batch, or deleted its results; its calls may have been billed."""
+
+    retry = False
+    billed = True
+    cause = "batch gone"
 
 
 class SandboxError(BoundaryError):
