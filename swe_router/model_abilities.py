@@ -1,8 +1,10 @@
 """What a model may be able to do beyond ``complete``, each an optional Protocol.
 
-They are asked by ``isinstance``, of the bare model: wrappers that meter, retry and wait have none.
+They are asked by ``isinstance``, of the bare model: wrappers that meter, retry and wait pass on
+``GivesLogprobs`` alone.
 
 * ``HasBatches``: its calls may be sent in batches, for answers within a day at a lower price.
+* ``GivesLogprobs``: it tells how likely the tokens of an answer were.
 """
 
 from __future__ import annotations
@@ -149,3 +151,18 @@ class HasBatches(Protocol):
     def batches(self) -> BatchService | None:
         """The batches of its tier; None where its server has none, as vLLM. Touches no network."""
         ...
+
+
+@runtime_checkable
+class GivesLogprobs(Protocol):
+    """A model that fills ``Completion.logprobs`` when ``CallLimits.top_logprobs`` asks for them."""
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether the tier's API has them; a server may leave them out all the same."""
+        ...
+
+
+def gives_logprobs(model: object) -> bool:
+    """Whether a model can be asked for the probabilities of its tokens."""
+    return isinstance(model, GivesLogprobs) and model.gives_logprobs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -141,23 +141,29 @@ def rescored_verdict(verdict: Verdict, author: str, repo: str, calibration: Any)
     return verdict
 
 
-def asked_tiers(verify: VerifySettings) -> dict[str, str]:
-    """Verifier -> the tier that it asks, where the settings name one for its role."""
-    tiers = _tier_of_role(verify)
-    return {
-        name: tiers[role]
-        for role in tiers
-        for name in verify.names
-        if tiers[role] and role in (traits_named(name).asks or {})
-    }
+def asked_tiers(verify: VerifySettings) -> dict[str, tuple[str, ...]]:
+    """Verifier -> the tiers that it asks, where the settings name one for a role of its."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, _, tier, _ in _asked_roles(verify):
+        found[name] = tuple(dict.fromkeys((*found.get(name, ()), tier)))
+    return found
 
 
 def asked_prompts(verify: VerifySettings) -> list[str]:
     """Prompts that the verifiers give to the models that the settings name."""
-    tiers = _tier_of_role(verify)
-    asks = ((role, (traits_named(name).asks or {})) for role in tiers for name in verify.names)
-    found = (prompts[role] for role, prompts in asks if tiers[role] and role in prompts)
-    return [prompt for prompt in dict.fromkeys(found) if prompt]
+    found: dict[str, None] = {}
+    for _, _, _, prompts in _asked_roles(verify):
+        found |= dict.fromkeys([prompts] if isinstance(prompts, str) else prompts)
+    return [prompt for prompt in found if prompt]
+
+
+def own_tiers(verify: VerifySettings) -> dict[tuple[str, ModelRole], str]:
+    """Verifier and role -> the tier that ``verify.tiers`` names for them."""
+    return {
+        (name, role): tier
+        for name, role, tier, _ in _asked_roles(verify)
+        if verify.tiers.get(name, {}).get(role)
+    }
 
 
 def any_asks_role(names: Iterable[str], role: ModelRole) -> bool:
@@ -176,5 +182,14 @@ def fails_by_text(patch: str, names: Iterable[str]) -> bool:
     return any(isinstance(one, JudgesText) and one.fails_by_text(patch) for one in verifiers)
 
 
-def _tier_of_role(verify: VerifySettings) -> dict[ModelRole, str]:
-    return {"writer": verify.writer, "judge": verify.judge}
+def _asked_roles(
+    verify: VerifySettings,
+) -> Iterator[tuple[str, ModelRole, str, str | Sequence[str]]]:
+    """Verifier, role, tier and prompts of each role that a tier is named for; roles in order."""
+    roles: tuple[ModelRole, ...] = ("writer", "judge")
+    for role in roles:
+        for name in verify.names:
+            asks = traits_named(name).asks or {}
+            tier = verify.tier_of(name, role)
+            if role in asks and tier:
+                yield name, role, tier, asks[role]

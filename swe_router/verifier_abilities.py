@@ -103,9 +103,9 @@ class BlocksRuns(Protocol):
 
 @runtime_checkable
 class AsksModels(Protocol):
-    """Which models of ``VerificationContext`` it asks, each with the name of its prompt or ''."""
+    """Which models of ``VerificationContext`` it asks, each with its prompt or prompts, or ''."""
 
-    asks: Mapping[ModelRole, str]
+    asks: Mapping[ModelRole, str | Sequence[str]]
 
 
 @runtime_checkable
@@ -239,7 +239,7 @@ class VerifierTraits:
     runs_tests: bool = False
     reuse: Reuse = "never"
     blocks_runs: bool = False
-    asks: Mapping[ModelRole, str] | None = None
+    asks: Mapping[ModelRole, str | Sequence[str]] | None = None
     calibrated: bool = False
     score_is_probability: bool = True
 

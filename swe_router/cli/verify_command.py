@@ -99,6 +99,8 @@ def verify(
         filter=filter_,
         slice=slice_,
     )
+    if resolved.verify.tiers and budget is None:
+        raise UsageError("verify.tiers costs money: say how much it may be with --budget USD")
     wish = verifying.VerifyRequest(predictions, trajectories, out, workers)
     shown = verifying.verify_candidates(resolved, wish, talk)
     emit(shown.facts, as_json=as_json, view=shown.view)

@@ -8,7 +8,16 @@ from typing import Any
 
 from swe_router.errors import BadReply
 from swe_router.models import http_calls, message_history
-from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+from swe_router.records import (
+    AnswerEnd,
+    CallLimits,
+    Completion,
+    Message,
+    TokenLogprobs,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from swe_router.settings import Tier
 
 _SIGNED = ("extra_content",)
@@ -46,6 +55,8 @@ def chat_request(
         out["temperature"] = tier.temperature if limits.temperature is None else limits.temperature
     if limits.seed is not None and not reasons:
         out["seed"] = limits.seed
+    if limits.top_logprobs:
+        out |= {"logprobs": True, "top_logprobs": limits.top_logprobs}
     if tools and "parallel_tool_calls" in tier.options:
         out["parallel_tool_calls"] = tier.options["parallel_tool_calls"]
     for name in ("reasoning_effort", "verbosity"):
@@ -127,7 +138,29 @@ def read_chat_reply(
         stop=stop,
         model=str(reply.get("model") or ""),
         request_id=request_id or str(reply.get("id") or ""),
+        logprobs=_logprobs(first.get("logprobs")),
     )
+
+
+def _logprobs(table: Any) -> tuple[TokenLogprobs, ...]:
+    """The tokens of the answer with their likeliest others; what has another form is left out."""
+    rows = table.get("content") if isinstance(table, Mapping) else None
+    found = []
+    for row in rows if isinstance(rows, list) else ():
+        if not isinstance(row, Mapping):
+            return ()
+        pairs = (_token_logprob(one) for one in row.get("top_logprobs") or ())
+        top = tuple(pair for pair in pairs if pair is not None)
+        found.append(TokenLogprobs(token=str(row.get("token") or ""), top=top))
+    return tuple(found)
+
+
+def _token_logprob(row: Any) -> tuple[str, float] | None:
+    token = row.get("token") if isinstance(row, Mapping) else None
+    value = row.get("logprob") if isinstance(row, Mapping) else None
+    if not isinstance(token, str) or not isinstance(value, int | float) or value > 0:
+        return None
+    return token, float(value)
 
 
 def _kept(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:

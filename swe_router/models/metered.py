@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from swe_router import model_abilities
 from swe_router.errors import ModelError
 from swe_router.ledger import CallLedger
 from swe_router.prices import PriceRate
@@ -160,6 +161,11 @@ class MeteredModel:
             self._book.settle(reservation, usd, usage, note)
         self._remember(messages, tools, priced)
         return priced
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """See ``model_abilities.GivesLogprobs``."""
+        return model_abilities.gives_logprobs(self._model)
 
     def worst(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits

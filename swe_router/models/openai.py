@@ -85,6 +85,12 @@ class OpenAIModel:
 
         return server_quirks.send_with_quirks(tier, body, send)
 
+    @property
+    def gives_logprobs(self) -> bool:
+        """See ``model_abilities.GivesLogprobs``: Chat gives them, models that reason do not."""
+        left_out = self._tier.options.get("leave_out", ())
+        return not (self._by_responses or self._reasons or "logprobs" in left_out)
+
     def _post(self, path: str, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
         return http_calls.send_request(
             lambda: self._client.post(

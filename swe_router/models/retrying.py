@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from swe_router import model_abilities
 from swe_router.breaker import short_cause
 from swe_router.errors import ModelError, NoAnswer, NoConnection, Overloaded, RateLimited
 from swe_router.lazy_imports import deferred_module
@@ -68,6 +69,11 @@ class RetryingModel:
             with attempt:
                 return self._model.complete(messages, tools, limits=limits)
         raise AssertionError("stamina gave no attempt")  # pragma: no cover
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """See ``model_abilities.GivesLogprobs``."""
+        return model_abilities.gives_logprobs(self._model)
 
     def _decider(self) -> Callable[[Exception], bool | float]:
         unanswered = tries = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from swe_router import model_abilities
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
 from swe_router.settings import Tier
@@ -24,9 +25,6 @@ class SamplingSeeds:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``."""
-        seed = limits.seed or 1
-        if seed not in self._sessions:
-            self._sessions[seed] = self._made(f"{self._instance}#{seed}")
         tier = self._tier
         warm = tier.temperature is not None
         own = limits.model_copy(
@@ -37,4 +35,14 @@ class SamplingSeeds:
                 "seed": limits.seed if warm else None,
             }
         )
-        return self._sessions[seed].complete(messages, tools, limits=own)
+        return self._session(limits.seed or 1).complete(messages, tools, limits=own)
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """See ``model_abilities.GivesLogprobs``."""
+        return model_abilities.gives_logprobs(self._session(1))
+
+    def _session(self, seed: int) -> Model:
+        if seed not in self._sessions:
+            self._sessions[seed] = self._made(f"{self._instance}#{seed}")
+        return self._sessions[seed]

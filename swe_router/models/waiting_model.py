@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from swe_router import model_abilities
 from swe_router.breaker import Breaker
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
@@ -36,6 +37,11 @@ class WaitingModel:
             on_pause=self.held,
             check_service=self.check,
         )
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """See ``model_abilities.GivesLogprobs``."""
+        return model_abilities.gives_logprobs(self.model)
 
 
 def service_name(tier: str) -> str:

@@ -86,6 +86,14 @@ class ToolSpec(FrozenRecord):
     parameters: Mapping[str, Any]
 
 
+class TokenLogprobs(FrozenRecord):
+    """One token of an answer, with the likeliest tokens at its place."""
+
+    token: str
+    top: tuple[tuple[str, float], ...] = ()
+    """Token and natural logarithm of its probability, as the server gives them."""
+
+
 class CallLimits(FrozenRecord):
     """Limits of one model call."""
 
@@ -98,6 +106,9 @@ class CallLimits(FrozenRecord):
     temperature: float | None = None
     seed: int | None = None
     tool_choice: Literal["auto", "required"] = "auto"
+    top_logprobs: int = Field(default=0, ge=0, le=20, exclude_if=lambda count: not count)
+    """Likeliest tokens to report for each token of the answer; 0 asks for none. Left out of
+    records and digests while 0, so that those of earlier versions stay what they were."""
 
     @property
     def seconds(self) -> float:
@@ -116,6 +127,8 @@ class Completion(FrozenRecord):
     model: str = ""
     """The model id that the provider says it was."""
     request_id: str = ""
+    logprobs: tuple[TokenLogprobs, ...] = Field(default=(), exclude_if=lambda tokens: not tokens)
+    """Of each token of the answer, where ``CallLimits.top_logprobs`` asked and the server gave."""
 
 
 class Result(FrozenRecord):

@@ -81,8 +81,8 @@ class ReplayContext:
     charged: Mapping[str, Decimal]
     """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it; ``INSTANCE/verify:ATTEMPT`` for
     what the verifiers' own calls on its candidate cost."""
-    asked: Mapping[str, str] = field(default_factory=dict)
-    """Verifier -> the tier that it asks."""
+    asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Verifier -> the tiers that it asks."""
     room: Callable[[Plan], int] = lambda plan: 0
     """``solve.context.SolveContext.room``."""
     early_stop: bool = True
@@ -291,11 +291,14 @@ def _check_verifier_cost(
         usd = _usd_of(verdict.evidence.get("usd", "0"))
         calls = _paid_calls(verdict.evidence)
         count.same(name, f"{where} usd", usd, sum((_usd_of(c.get("usd")) for c in calls), ZERO))
-        rate = context.rates.get(context.asked.get(verdict.verifier, ""))
+        asked = (context.rates.get(tier) for tier in context.asked.get(verdict.verifier, ()))
+        rates = [rate for rate in asked if rate is not None]
         for number, call in enumerate(calls, 1):
-            if rate is not None and "usage" in call:
-                priced = rate.usd(Usage.model_validate(call["usage"]))
-                count.same(name, f"{where} call {number} price", _usd_of(call.get("usd")), priced)
+            if rates and "usage" in call:
+                usage, paid = Usage.model_validate(call["usage"]), _usd_of(call.get("usd"))
+                priced = [rate.usd(usage) for rate in rates]
+                match = paid if paid in priced else priced[0]
+                count.same(name, f"{where} call {number} price", paid, match)
         total += usd
     key = f"{name}/verify:{outcome.attempt.id}"
     count.same(name, f"{place} verdicts' usd in the ledger", context.charged.get(key, ZERO), total)

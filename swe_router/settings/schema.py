@@ -132,6 +132,15 @@ class VerifySettings(Table):
         "acceptance",
     )
     """In order; ``acceptance`` weighs the verdicts before it. ``judge`` needs ``judge``."""
+    tiers: Mapping[str, Mapping[Literal["writer", "judge"], str]] = Field(
+        default_factory=dict, exclude_if=lambda tiers: not tiers
+    )
+    """Verifier -> ``writer`` or ``judge`` -> the tier that it asks in the place of ``writer`` or
+    ``judge``; empty is left out of digests, so that those of earlier versions stay."""
+    knobs: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict, exclude_if=lambda knobs: not knobs
+    )
+    """Verifier -> its own parameters (``--set verify.knobs.rubric.looks=4``)."""
     seconds: float = Field(default=600.0, gt=0)
     """Time limit of all verdicts on one candidate."""
     max_test_files: int = Field(default=12, gt=0)
@@ -169,6 +178,23 @@ class VerifySettings(Table):
         if twice:
             raise ValueError(f"{', '.join(twice)} is named twice: a verdict would count double")
         return names
+
+    @model_validator(mode="after")
+    def _tables_of_verifiers_that_run(self) -> VerifySettings:
+        for field, table in (("tiers", self.tiers), ("knobs", self.knobs)):
+            for name in table:
+                if name not in self.names:
+                    hint = suggest.did_you_mean_hint(name, self.names)
+                    raise ValueError(
+                        f"verify.{field}.{name}: {name!r} is not in verify.names{hint}"
+                    )
+        return self
+
+    def tier_of(self, verifier: str, role: Literal["writer", "judge"]) -> str:
+        """The tier that a verifier asks in a role; empty: none is named."""
+        return self.tiers.get(verifier, {}).get(role) or (
+            self.writer if role == "writer" else self.judge
+        )
 
 
 class EnsembleSettings(Table):
@@ -299,6 +325,11 @@ class Settings(Table):
             ("policy.ladder", self.policy.ladder, self.tiers, "declared"),
             ("verify.writer", (self.verify.writer,), self.tiers, "declared"),
             ("verify.judge", (self.verify.judge,), self.tiers, "declared"),
+            *(
+                (f"verify.tiers.{verifier}.{role}", (tier,), self.tiers, "declared")
+                for verifier, table in self.verify.tiers.items()
+                for role, tier in table.items()
+            ),
             ("ensemble.tiers", self.ensemble.tiers, self.ladder, "on the ladder"),
         )
         for place, named, known, there in places:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 from swe_router import recorded_verdicts
 from swe_router.errors import BoundaryError, Lost, WouldNotStart
@@ -21,7 +22,7 @@ from swe_router.solve.patch_equivalence import PatchEquivalence, is_known_misfit
 from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.solve.verifier_cost import costs_nothing_again, with_call_tally, with_costs
-from swe_router.verifier_abilities import TypesEvidence, traits_of
+from swe_router.verifier_abilities import ModelRole, TypesEvidence, traits_of
 from swe_router.verifier_cache import CacheKey
 
 MAX_ENGINE_TRIES = 3
@@ -57,6 +58,8 @@ class VerificationSetup:
     """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
     judge_for: Callable[[str], Model] | None = None
     """Attempt id -> the model that reads issue, diff and evidence; likewise."""
+    own_models: Mapping[tuple[str, ModelRole], Callable[[str], Model]] = field(default_factory=dict)
+    """Verifier and role -> the same, where the verifier has a tier of its own in that role."""
     timeout_seconds: float = 600.0
     """Time limit of all verdicts on one candidate."""
     stopping: Callable[[], bool] = lambda: False
@@ -71,6 +74,17 @@ class VerificationSetup:
         """Tells which patches of the instance are one."""
         shared = self.context
         return PatchEquivalence(shared.open_sandbox, shared.apply, instance, shared.cache)
+
+    def with_own_models(
+        self, verifier: str, attempt_id: str, context: VerificationContext
+    ) -> VerificationContext:
+        """The context as a verifier with tiers of its own gets it."""
+        made: dict[str, Any] = {
+            role: model_of(attempt_id)
+            for (name, role), model_of in self.own_models.items()
+            if name == verifier
+        }
+        return replace(context, **made) if made else context
 
     def context_of(self, attempt_id: str, reuse: SandboxReuse | None = None) -> VerificationContext:
         """The context of the verdicts on one attempt's candidate; their time runs from now."""
@@ -162,6 +176,7 @@ def _make_verdict(
         return known.model_copy(update={**made, "seconds": 0.0})
     setup.on_verifier_start(outcome.attempt.id, name)
     begun = setup.context.clock()
+    context = setup.with_own_models(name, outcome.attempt.id, context)
     context, calls = with_call_tally(context)
     for tries in range(1, MAX_ENGINE_TRIES + 1):
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from swe_router import model_abilities
 from swe_router.records import CallLimits, Completion, Message, ToolSpec, Verdict
 from swe_router.seams import Model, VerificationContext
 
@@ -31,6 +32,11 @@ class CallTally:
             }
         )
         return answer
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """See ``model_abilities.GivesLogprobs``."""
+        return model_abilities.gives_logprobs(self.model)
 
 
 def with_call_tally(

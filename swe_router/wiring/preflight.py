@@ -164,7 +164,8 @@ def scaffold_digests(settings: Settings) -> dict[str, str]:
 
 def verifier_tiers(settings: Settings) -> list[str]:
     """Tiers that verifiers of this run ask: the writer of tests, the judge."""
-    return list(dict.fromkeys(recorded_verdicts.asked_tiers(settings.verify).values()))
+    asked = recorded_verdicts.asked_tiers(settings.verify)
+    return list(dict.fromkeys(tier for tiers in asked.values() for tier in tiers))
 
 
 def _check_verifier_tier(

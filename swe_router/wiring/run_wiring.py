@@ -20,7 +20,7 @@ from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Hold, Ledger
-from swe_router.records import Arm, Features, Instance, Plan
+from swe_router.records import Arm, Features, Instance, Plan, digest_of
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
 from swe_router.seams import (
     AttemptContext,
@@ -222,6 +222,7 @@ class RunWiring:
             verifiers=self.verifiers,
             writer_for=self._verifier_model(instance, "writer", report_wait),
             judge_for=self._verifier_model(instance, "judge", report_wait),
+            own_models=self._own_verifier_models(instance, report_wait),
             timeout_seconds=self.settings.verify.seconds,
             stopping=self.run.stopping,
             max_sandboxes=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
@@ -242,6 +243,23 @@ class RunWiring:
             return Receipts(self.log_of(instance), f"{role}.{attempt_id}")
 
         return self.models.for_verifier(name, instance, answers, report_wait(name))
+
+    def _own_verifier_models(
+        self, instance: Instance, report_wait: Callable[[str], Callable[[str], None]]
+    ) -> dict[tuple[str, ModelRole], Callable[[str], Model]]:
+        """Verifier and role -> the same, for the tiers that ``verify.tiers`` names."""
+        log, found = self.log_of(instance), {}
+        for (verifier, role), tier in recorded_verdicts.own_tiers(self.settings.verify).items():
+            # A verifier that a run names as ``module:Class`` is no file name.
+            place = f"{role}-{digest_of(verifier)[:8]}"
+
+            def answers(attempt_id: str, place: str = place) -> Receipts:
+                return Receipts(log, f"{place}.{attempt_id}")
+
+            model = self.models.for_verifier(tier, instance, answers, report_wait(tier))
+            assert model is not None  # the tier has a name
+            found[verifier, role] = model
+        return found
 
     def _scaffold(self, arm: Arm) -> Scaffold:
         sheet, sandbox = self.manifest, self.settings.sandbox

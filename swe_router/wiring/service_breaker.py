@@ -56,7 +56,7 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
 def needed_by_all(header: Header, unreachable: Mapping[str, Any]) -> bool:
     """Whether no instance can be done without a service of ``unreachable``; pure."""
     asked = recorded_verdicts.asked_tiers(header.settings.verify)
-    always = {service_name(tier) for tier in asked.values()}
+    always = {service_name(tier) for tiers in asked.values() for tier in tiers}
     ladder = {service_name(plan.arm.model) for plan in header.ladder()}
     return bool(unreachable.keys() & (always | {SERVICE})) or ladder <= unreachable.keys()
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router import __version__, active_clock, plugins, suggest
+from swe_router import __version__, active_clock, plugins, recorded_verdicts, suggest
 from swe_router.breaker import Breaker, Patience
 from swe_router.candidates.joining import InstanceCase
 from swe_router.errors import UsageError
@@ -73,7 +73,7 @@ class StandaloneVerification:
                 settings.prices.usd_per_gpu_hour,
                 _price_date(settings),
             )
-            for tier in {settings.verify.writer, settings.verify.judge} - {""}
+            for tier in _named_tiers(settings)
         }
 
     @cached_property
@@ -128,7 +128,7 @@ class StandaloneVerification:
         verify = self.settings.verify
         models = {
             name: self.settings.tiers[name].model_dump(mode="json", exclude={"give_up_seconds"})
-            for name in {verify.writer, verify.judge} - {""}
+            for name in sorted(_named_tiers(self.settings))
         }
         sandbox = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
         # By its content: a calibration is fitted anew under the same name.
@@ -169,6 +169,11 @@ class StandaloneVerification:
             verifiers=self.verifiers,
             writer_for=self._verifier_model(verify.writer, instance),
             judge_for=self._verifier_model(verify.judge, instance),
+            own_models={
+                key: model
+                for key, tier in recorded_verdicts.own_tiers(verify).items()
+                if (model := self._verifier_model(tier, instance)) is not None
+            },
             timeout_seconds=verify.seconds,
             stopping=self._stopping,
             max_sandboxes=self._cores,
@@ -194,6 +199,13 @@ class StandaloneVerification:
         """USD that the verifiers' own calls cost so far."""
         figures = self.ledger.figures()
         return figures.settled + figures.lost
+
+
+def _named_tiers(settings: Settings) -> set[str]:
+    """Every tier that a verifier may ask."""
+    verify = settings.verify
+    own = recorded_verdicts.own_tiers(verify).values()
+    return {verify.writer, verify.judge, *own} - {""}
 
 
 def require_tier(settings: Settings, name: str) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swe_router import plugins
+from swe_router import plugins, recorded_verdicts
 from swe_router.candidates import joining, trajectory_folders
 from swe_router.candidates.joining import InstanceCase
 from swe_router.commands.result import CommandResult
@@ -73,7 +73,7 @@ def verify_candidates(settings: Settings, request: VerifyRequest, say: Say) -> C
     with _open_verification(settings, request, say) as stack:
         rows = result_rows.ResultFile(request.output_file, stack.digest(), joined)
         stopped, faults = _verify_all(stack, request.workers, instances, joined, rows, say)
-        if settings.verify.writer or settings.verify.judge:
+        if recorded_verdicts.asked_tiers(settings.verify):
             say(f"models: ${stack.spent_usd():.4f} of ${settings.budget}")
     made = rows.ordered_rows([(one.instance_id, one.name) for one in found])
     return CommandResult(
