@@ -147,7 +147,7 @@ def _require_ledger_covers(
     for call in ledger.calls.values():
         if call.fate != "void":
             calls[call.key] += 1
-            usd = call.usd if call.fate == "open" else call.charged
+            usd = call.usd if call.fate in ("open", "submitted") else call.charged
             held[call.key] = held.get(call.key, ZERO_USD) + usd
     short = [
         one

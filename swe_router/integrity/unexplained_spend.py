@@ -11,7 +11,12 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger.state import LedgerState
 
-CALL_STATE_WORDS = {"settled": "settled", "lost": "lost", "open": "still reserved"}
+CALL_STATE_WORDS = {
+    "settled": "settled",
+    "lost": "lost",
+    "open": "still reserved",
+    "submitted": "still out in a batch",
+}
 
 
 def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str]]:
@@ -24,7 +29,7 @@ def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str
     sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for call in ledger.calls.values():
         owner = call.key.partition("/")[0]
-        left = call.fate == "open"
+        left = call.fate in ("open", "submitted")
         if (
             owner in standing
             and call.fate in CALL_STATE_WORDS

@@ -13,10 +13,16 @@ from swe_router.records import Usage
 class CallLedger(Protocol):
     """Where calls are booked: an attempt's ``Hold``, or the run itself (``Overhead``)."""
 
-    def reserve(self, usd: Decimal) -> str:
+    @property
+    def key(self) -> str:
+        """What the calls are for: ``INSTANCE/ATTEMPT``, ``INSTANCE/verify:ATTEMPT``."""
+        ...
+
+    def reserve(self, usd: Decimal, *, batched: bool = False) -> str:
         """Reserve the worst case of a call; durable when it returns the reservation's id.
 
-        Raises ``LedgerRefused`` when the money is not there.
+        ``batched``: nothing is sent before ``BatchBook.send`` names it. Raises ``LedgerRefused``
+        when the money is not there.
         """
         ...
 
@@ -36,11 +42,15 @@ class CallLedger(Protocol):
 class LedgerBackend(Protocol):
     """The part of the ledger that bookings go through."""
 
-    def reserve_in(self, hold: HoldState, usd: Decimal) -> str: ...  # noqa: D102
+    def reserve_in(self, hold: HoldState, usd: Decimal, *, batched: bool = False) -> str: ...  # noqa: D102
 
-    def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str: ...  # noqa: D102
+    def reserve_overhead(  # noqa: D102
+        self, key: str, usd: Decimal, cap: Decimal | None = None, *, batched: bool = False
+    ) -> str: ...
 
     def spent_by(self, key: str) -> Decimal: ...  # noqa: D102
+
+    def submitted_by(self, key: str) -> Decimal: ...  # noqa: D102
 
     def finish(self, op: str, reservation: str, **fields: Any) -> None: ...  # noqa: D102
 
@@ -96,9 +106,9 @@ class Hold(_CallBooking):
         """USD that calls may still reserve."""
         return self._state.remaining
 
-    def reserve(self, usd: Decimal) -> str:
+    def reserve(self, usd: Decimal, *, batched: bool = False) -> str:
         """See ``CallLedger.reserve``; never waits: nobody else can free an attempt's own money."""
-        return self._ledger.reserve_in(self._state, usd)
+        return self._ledger.reserve_in(self._state, usd, batched=batched)
 
     def release(self) -> None:
         """Give the unspent rest back; an unanswered call is lost. Safe to call twice."""
@@ -128,15 +138,21 @@ class Overhead(_CallBooking):
         super().__init__(ledger)
         self._key, self._limit, self._cap = key, limit, cap
 
-    def reserve(self, usd: Decimal) -> str:
+    @property
+    def key(self) -> str:
+        """Names the owner of its calls."""
+        return self._key
+
+    def reserve(self, usd: Decimal, *, batched: bool = False) -> str:
         """See ``CallLedger.reserve``; waits while others hold what could be freed."""
         if self._limit is not None:
             left = self._limit - self._ledger.spent_by(self._key)
+            left -= self._ledger.submitted_by(self._key)
             if usd > left:
                 raise LedgerRefused(
                     f"a call needs {usd} USD; {left} of {self._limit} is left for {self._key}"
                 )
-        return self._ledger.reserve_overhead(self._key, usd, self._cap)
+        return self._ledger.reserve_overhead(self._key, usd, self._cap, batched=batched)
 
 
 def check_amount(usd: Decimal) -> None:

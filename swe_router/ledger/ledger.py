@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import LedgerRefused, UsageError
+from swe_router.ledger.batch_book import BatchBook
 from swe_router.ledger.holds import Hold, Overhead, check_amount
 from swe_router.ledger.log import Entry, LedgerLog
 from swe_router.ledger.owner import is_alive, process_of_owner, this_thread
 from swe_router.ledger.state import (
     OVERHEAD,
+    UNFINISHED,
     ZERO,
     Fate,
     Figures,
@@ -61,6 +63,7 @@ class Ledger:
         self._owner, self._alive = owner, alive
         self._state = LedgerState()
         self._log = LedgerLog(path, self._state.apply)
+        self.batches = BatchBook(self._log, self._state, self._entry, owner)
         with self._log.locked():
             if self._state.budget is None:
                 of = {"run": run} if run else {}
@@ -74,8 +77,9 @@ class Ledger:
     def hold(self, tier: str, usd: Decimal, key: str, cap: Decimal | None = None) -> Hold:
         """Hold an attempt's dollar limit; waits while others hold what could be freed.
 
-        ``key`` names the attempt; ``cap``: USD that its instance may cost in all. Raises
-        ``LedgerRefused`` when it fits nowhere.
+        ``key`` names the attempt; ``cap``: USD that its instance may cost in all. Calls of it that
+        are out in batches count against the new hold. Raises ``LedgerRefused`` when it fits
+        nowhere.
         """
         check_amount(usd)
         fields = {"tier": tier, "key": key, "usd": str(usd)}
@@ -128,6 +132,9 @@ class Ledger:
                 spent=state.spent,
                 reserved=state.reserved,
                 left=state.free,
+                submitted=state.submitted_usd,
+                calls_out=len(state.submitted),
+                batches_out=len(state.batches_out()),
             )
 
     def figures(self) -> Figures:
@@ -143,6 +150,7 @@ class Ledger:
                 lost=sum(state.lost.values(), ZERO),
                 unused=state.free,
                 overrun=state.overrun,
+                submitted=state.submitted_usd,
                 by_tier={name: _tier(state, name) for name in tiers},
             )
 
@@ -155,6 +163,12 @@ class Ledger:
         """USD settled and lost under one key, over all its holds."""
         with self._log.locked():
             return self._state.by_key.get(key, ZERO)
+
+    def submitted_by(self, key: str) -> Decimal:
+        """USD reserved under one key for calls that are out in batches."""
+        with self._log.locked():
+            calls = self._state.calls
+            return sum((calls[name].usd for name in self._state.submitted_under(key)), ZERO)
 
     def lost(self) -> Mapping[str, Decimal]:
         """Reservations that are charged without an answer, for ``reconcile``."""
@@ -172,25 +186,28 @@ class Ledger:
         self._log.close()
 
     def _take(
-        self, op: str, usd: Decimal, what: str, fields: Mapping[str, str], cap: Decimal | None
+        self, op: str, usd: Decimal, what: str, fields: Mapping[str, Any], cap: Decimal | None
     ) -> str:
         """Append ``op`` once ``usd`` is free, and give the new entry's id."""
         nap, waiting = FIRST_NAP, False
         try:
             while True:
                 with self._log.locked():
-                    self._within(cap, usd, what, instance_of_key(fields["key"]))
-                    if usd > self._state.free:
+                    adopted = self._adopted(op, fields["key"])
+                    more = max(ZERO, usd - sum(adopted.values(), ZERO))
+                    self._within(cap, more, what, instance_of_key(fields["key"]))
+                    if more > self._state.free:
                         self._reap()
-                    fits = usd <= self._state.free
-                    why = "" if fits else self._why_not_wait(usd, what)
+                    fits = more <= self._state.free
+                    why = "" if fits else self._why_not_wait(more, what)
                     if waiting and (fits or why):
                         # In one step with the end of the wait: a owner still marked waiting would
                         # make others be refused instead of waiting for its release.
                         waiting = False
                         self._append("go", party=self._owner())
                     if fits:
-                        return self._new(op, fields)
+                        out = {"adopts": list(adopted)} if adopted else {}
+                        return self._new(op, {**fields, **out})
                     if why:
                         raise LedgerRefused(why)
                     if not waiting:
@@ -202,6 +219,14 @@ class Ledger:
             if waiting:
                 with self._log.locked():
                     self._append("go", party=self._owner())
+
+    def _adopted(self, op: str, key: str) -> dict[str, Decimal]:
+        """Calls of an attempt that are out and in no hold, with what is reserved for them."""
+        state = self._state
+        if op != "hold" or not state.submitted:
+            return {}
+        calls = [state.calls[name] for name in state.submitted_under(key)]
+        return {one.id: one.usd for one in calls if one.hold and not state.holds[one.hold].open}
 
     def _within(self, cap: Decimal | None, usd: Decimal, what: str, instance: str) -> None:
         """Raise ``LedgerRefused`` where an instance would come over its own cap."""
@@ -222,7 +247,7 @@ class Ledger:
             return ""
         return f"{need}; nobody holds what could be freed"
 
-    def reserve_in(self, hold: HoldState, usd: Decimal) -> str:
+    def reserve_in(self, hold: HoldState, usd: Decimal, *, batched: bool = False) -> str:
         """A reservation within an attempt's own money; see ``Hold.reserve``."""
         check_amount(usd)
         with self._log.locked():
@@ -233,19 +258,21 @@ class Ledger:
                     f"a call needs {usd} USD; of its attempt's {hold.usd} {hold.remaining} is left"
                 )
             fields = {"tier": hold.tier, "key": hold.key, "usd": str(usd), "hold": hold.id}
-            return self._new("reserve", fields)
+            return self._new("reserve", {**fields, **_batched(batched)})
 
-    def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str:
+    def reserve_overhead(
+        self, key: str, usd: Decimal, cap: Decimal | None = None, *, batched: bool = False
+    ) -> str:
         """A reservation against the run's budget; see ``Overhead.reserve``."""
         check_amount(usd)
-        fields = {"tier": OVERHEAD, "key": key, "usd": str(usd), "hold": ""}
+        fields = {"tier": OVERHEAD, "key": key, "usd": str(usd), "hold": "", **_batched(batched)}
         return self._take("reserve", usd, "a call outside an attempt", fields, cap)
 
     def finish(self, op: str, reservation: str, **fields: Any) -> None:
         """Settle, void or lose a reservation. Raises ``JournalError`` when that was done."""
         with self._log.locked():
             # A call given up for lost may still be answered: its holder was only thought dead.
-            fates: tuple[Fate, ...] = ("open",) if op == "lose" else ("open", "lost")
+            fates: tuple[Fate, ...] = ("open", "submitted") if op == "lose" else UNFINISHED
             call = self._state.call(reservation, *fates)
             entry = self._entry(op, id=reservation, **fields)
             # A settlement within a hold is made durable by the next reservation or the release,
@@ -260,7 +287,7 @@ class Ledger:
             calls = self._state.calls
             names = [n for n in sorted(self._state.open_calls) if calls[n].hold == hold.id]
             self._log.append(
-                *(self._entry("lose", id=name, why="the attempt ended") for name in names),
+                *(self._unanswered(name, "the attempt ended") for name in names),
                 self._entry("release", id=hold.id),
             )
 
@@ -274,14 +301,20 @@ class Ledger:
         calls = [n for n in sorted(state.open_calls) if state.calls[n].owner in dead]
         holds = [n for n in sorted(state.open_holds) if state.holds[n].owner in dead]
         made = [
-            *(self._entry("lose", id=name, why="its process is gone") for name in calls),
+            *(self._unanswered(name, "its process is gone") for name in calls),
             *(self._entry("release", id=name) for name in holds),
             *(self._entry("go", party=owner) for owner in sorted(state.waiting & dead)),
         ]
         if made:
             self._log.append(*made)
 
-    def _new(self, op: str, fields: Mapping[str, str]) -> str:
+    def _unanswered(self, name: str, why: str) -> Entry:
+        """The end of an open call: lost, unless it waited for a batch and was never sent."""
+        if self._state.calls[name].batched:
+            return self._entry("void", id=name)
+        return self._entry("lose", id=name, why=why)
+
+    def _new(self, op: str, fields: Mapping[str, Any]) -> str:
         name = f"{op[0]}{self._state.entries}"
         self._append(op, id=name, party=self._owner(), **fields)
         return name
@@ -309,6 +342,11 @@ def run_mismatch(path: Path) -> str:
         f"{path} is another run's, or {path.parent / 'settings.json'} is: they were not begun"
         " together. The ledger is where the money of a run is counted: bring its own back"
     )
+
+
+def _batched(batched: bool) -> dict[str, bool]:
+    """The field of a call that is made for a batch; none for all others."""
+    return {"batched": True} if batched else {}
 
 
 def _tier(state: LedgerState, name: str) -> TierFigures:

@@ -8,12 +8,16 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from swe_router.errors import JournalError
+from swe_router.ledger.sent_batch import BatchEntry, SentBatch, SubmittedCall
 from swe_router.records import SCHEMA, FrozenRecord
 
 OVERHEAD = "overhead"
 ZERO = Decimal(0)
 
-Fate = Literal["open", "settled", "void", "lost"]
+Fate = Literal["open", "submitted", "settled", "void", "lost"]
+"""``submitted``: in a batch; its answer comes later, also to a process that began after it."""
+UNFINISHED: tuple[Fate, ...] = ("open", "submitted", "lost")
+"""What may still be settled or voided: a call given up for lost may be answered after all."""
 
 
 class MoneyView(FrozenRecord):
@@ -25,6 +29,11 @@ class MoneyView(FrozenRecord):
     reserved: Decimal
     left: Decimal
     """Neither spent nor reserved; below 0 only after an overrun."""
+    submitted: Decimal = ZERO
+    """Part of ``reserved`` that is out in batches."""
+    calls_out: int = 0
+    """Calls that are out in batches."""
+    batches_out: int = 0
 
 
 class TierFigures(FrozenRecord):
@@ -46,6 +55,8 @@ class Figures(FrozenRecord):
     unused: Decimal
     overrun: Decimal
     """Part of ``settled`` that was charged above its reservation."""
+    submitted: Decimal = ZERO
+    """Part of ``reserved`` that is out in batches."""
     by_tier: Mapping[str, TierFigures]
 
 
@@ -85,6 +96,8 @@ class CallState:
     hold: str = ""
     fate: Fate = "open"
     charged: Decimal = ZERO
+    batched: bool = False
+    """Made for a batch: while it is open, nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,10 @@ class LedgerState:
     calls: dict[str, CallState] = field(default_factory=dict)
     open_holds: set[str] = field(default_factory=set)
     open_calls: set[str] = field(default_factory=set)
+    submitted: set[str] = field(default_factory=set)
+    """Calls that are out in batches."""
+    batches: dict[str, BatchEntry] = field(default_factory=dict)
+    """By token, all that were ever sent."""
     waiting: set[str] = field(default_factory=set)
     """Owners that wait for money, so cannot release any."""
     entries: int = 0
@@ -146,6 +163,10 @@ class LedgerState:
             "reconcile": self._settle,
             "wait": self._wait,
             "go": self._go,
+            "send": self._send,
+            "submit": self._submit,
+            "unsend": self._unsend,
+            "adopt": self._adopt,
         }
         if kind not in steps:
             raise ValueError(
@@ -162,7 +183,7 @@ class LedgerState:
     def taken(self, instance: str) -> Decimal:
         """USD that an instance has spent or holds, over all its attempts and checks."""
         aside = [self.holds[n] for n in self.open_holds]
-        alone = [self.calls[n] for n in self.open_calls]
+        alone = [self.calls[n] for n in self.open_calls | self.submitted]
         own = [hold.held for hold in aside if instance_of_key(hold.key) == instance]
         own += [
             call.usd
@@ -177,7 +198,29 @@ class LedgerState:
     def holders(self) -> set[str]:
         """Owners that hold something."""
         held = {self.holds[name].owner for name in self.open_holds}
-        return held | {self.calls[name].owner for name in self.open_calls}
+        return held | {self.calls[name].owner for name in self.open_calls | self.submitted}
+
+    def submitted_under(self, key: str) -> list[str]:
+        """Calls of one attempt that are out in batches."""
+        return sorted(name for name in self.submitted if self.calls[name].key == key)
+
+    @property
+    def submitted_usd(self) -> Decimal:
+        """USD reserved for calls that are out in batches."""
+        return sum((self.calls[name].usd for name in self.submitted), ZERO)
+
+    def batches_out(self) -> tuple[SentBatch, ...]:
+        """Batches with calls that are not settled yet, in the order in which they were sent."""
+        found = []
+        for one in self.batches.values() if self.submitted else ():
+            calls = tuple(
+                SubmittedCall(name, self.calls[name].key, self.calls[name].usd, known)
+                for name, known in one.calls.items()
+                if name in self.submitted
+            )
+            if calls:
+                found.append(SentBatch(one.token, one.tier, one.at, one.batch_id, calls))
+        return tuple(found)
 
     def call(self, name: str, *fates: Fate) -> CallState:
         """A call, provided that its fate is one of these. Raises ``JournalError`` if not."""
@@ -217,6 +260,14 @@ class LedgerState:
         self.holds[hold.id] = hold
         self.open_holds.add(hold.id)
         self.reserved += hold.usd
+        for name in entry.get("adopts", ()):
+            self._move_into(self.call(name, "submitted"), hold)
+
+    def _move_into(self, call: CallState, hold: HoldState) -> None:
+        """A call that a dead process sent counts against the money of its attempt's successor."""
+        self._move(call, reserved=-call.usd)
+        call.hold = hold.id
+        self._move(call, reserved=call.usd)
 
     def _release(self, entry: Mapping[str, Any]) -> None:
         hold = self.holds[entry["id"]]
@@ -233,13 +284,14 @@ class LedgerState:
             _usd(entry["usd"]),
             entry["party"],
             entry["hold"],
+            batched=bool(entry.get("batched", False)),
         )
         self.calls[call.id] = call
         self.open_calls.add(call.id)
         self._move(call, reserved=call.usd)
 
     def _settle(self, entry: Mapping[str, Any]) -> None:
-        call = self.call(entry["id"], "open", "lost")
+        call = self.call(entry["id"], *UNFINISHED)
         usd = _usd(entry["usd"])
         self._close(call, "settled", usd)
         _add(self.settled, call.tier, usd)
@@ -247,16 +299,17 @@ class LedgerState:
         self.overrun += max(ZERO, usd - call.usd)
 
     def _void(self, entry: Mapping[str, Any]) -> None:
-        self._close(self.call(entry["id"], "open", "lost"), "void", ZERO)
+        self._close(self.call(entry["id"], *UNFINISHED), "void", ZERO)
 
     def _lose(self, entry: Mapping[str, Any]) -> None:
-        call = self.call(entry["id"], "open")
+        call = self.call(entry["id"], "open", "submitted")
         self._close(call, "lost", call.usd)
         _add(self.lost, call.tier, call.usd)
 
     def _close(self, call: CallState, fate: Fate, usd: Decimal) -> None:
-        if call.fate == "open":
+        if call.fate in ("open", "submitted"):
             self.open_calls.discard(call.id)
+            self.submitted.discard(call.id)
             self._move(call, reserved=-call.usd, spent=usd)
         else:
             _add(self.lost, call.tier, -call.charged)
@@ -275,6 +328,31 @@ class LedgerState:
         hold.spent += spent
         hold.reserved += reserved
         self.reserved += hold.held
+
+    def _send(self, entry: Mapping[str, Any]) -> None:
+        calls = {str(name): dict(known) for name, known in entry["calls"].items()}
+        for name in calls:
+            call = self.call(name, "open")
+            call.fate, call.owner = "submitted", entry["party"]
+            self.open_calls.discard(name)
+            self.submitted.add(name)
+        token = str(entry["token"])
+        self.batches[token] = BatchEntry(token, str(entry["tier"]), float(entry["at"]), calls)
+
+    def _submit(self, entry: Mapping[str, Any]) -> None:
+        self.batches[entry["token"]].batch_id = str(entry["batch"])
+
+    def _unsend(self, entry: Mapping[str, Any]) -> None:
+        for name in self.batches.pop(entry["token"]).calls:
+            if name in self.submitted:
+                call = self.calls[name]
+                call.fate, call.owner = "open", entry["party"]
+                self.submitted.discard(name)
+                self.open_calls.add(name)
+
+    def _adopt(self, entry: Mapping[str, Any]) -> None:
+        for name in self.submitted:
+            self.calls[name].owner = entry["party"]
 
     def _wait(self, entry: Mapping[str, Any]) -> None:
         self.waiting.add(entry["party"])
