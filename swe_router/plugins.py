@@ -90,7 +90,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "judge": "swe_router.verifiers.judge:JudgeVerifier",
         "repo-tests": "swe_router.verifiers.repo_tests:RepoTestsVerifier",
         "reproduction": "swe_router.verifiers.reproduction.reproduction:ReproductionVerifier",
+        "rubric": "swe_router.verifiers.rubric_check:RubricVerifier",
+        "summary-bracket": "swe_router.verifiers.summary_bracket:SummaryBracketVerifier",
         "syntax": "swe_router.verifiers.syntax:SyntaxVerifier",
+        "tournament": "swe_router.verifiers.tournament:TournamentVerifier",
     },
     "selectors": {
         "agentless": "swe_router.selectors.agentless:Agentless",

@@ -13,7 +13,7 @@ from swe_router.settings import VerifySettings
 from tests.doubles.project import INSTANCE, Project, Writer, outcome, verdict
 
 VERIFIERS = sorted(plugins.BUILT_IN["verifiers"])
-OPINIONS = ("agreement", "behaviour", "judge")
+OPINIONS = ("agreement", "behaviour", "judge", "rubric", "summary-bracket", "tournament")
 """Nothing runs for them: they score and never pass."""
 OTHERS_TESTS = ("reproduction",)
 """Passes on a test that a writer or another run left: its own unit tests show it."""
@@ -89,6 +89,6 @@ def test_an_outcome_without_a_candidate_never_passes(name: str, project: Project
 
 def test_no_verifier_names_the_answer_key() -> None:
     room = Path(plugins.__file__).parent / "verifiers"
-    text = "".join(path.read_text() for path in room.glob("*.py")).lower()
+    text = "".join(path.read_text() for path in room.rglob("*.py")).lower()
     for word in ("fail_to_pass", "pass_to_pass", "test_patch", "eval_script", "gold"):
         assert word not in text

@@ -2,9 +2,10 @@
 
 import pytest
 
-from swe_router import assets, templates
+from swe_router import assets, plugins, templates
 from swe_router.agents import manifest, prompts
 from swe_router.errors import UsageError
+from swe_router.recorded_verdicts import traits_named
 from swe_router.records import Instance
 
 INSTANCE = Instance(id="a", repo="a/b", base_commit="c", problem="{{ nothing }} & <b>é</b>")
@@ -63,7 +64,10 @@ def test_every_prompt_renders_and_is_hashed():
     hashes = prompts.prompt_digests(sheet)
     assert hashes["scaffold/default"] == sheet.digest
     shipped = {f"prompt/{name}" for name in assets.asset_names("prompts", ".md.j2")}
-    shipped -= {f"prompt/{name}" for name in ("reproduction", "judge", "judge-issue")}  # no agent's
+    asked = [traits_named(name).asks or {} for name in plugins.BUILT_IN["verifiers"]]
+    of_verifiers = {one for asks in asked for prompts in asks.values()
+                    for one in ([prompts] if isinstance(prompts, str) else prompts)}  # fmt: skip
+    shipped -= {f"prompt/{name}" for name in (*of_verifiers, "judge-issue")}  # no agent's
     assert shipped == hashes.keys() - {"scaffold/default"}
 
 

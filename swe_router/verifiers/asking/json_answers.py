@@ -1,0 +1,37 @@
+"""JSON objects in the answer of a model, the last one first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MAX_READ_CHARS = 20_000
+"""Characters of an answer that are read: its end, where the object stands."""
+CODE_FIELD = "check"
+"""The field that repeats the code of the request."""
+_DECODER = json.JSONDecoder()
+
+
+def json_objects(answer: str) -> Iterator[Mapping[str, Any]]:
+    """Every object that can be read, from the one that begins last; what is none is passed over."""
+    text = answer[-MAX_READ_CHARS:]
+    at = text.rfind("{")
+    while at >= 0:
+        try:
+            found, _ = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            yield found
+        at = text.rfind("{", 0, at)
+
+
+def object_with_code(answer: str, code: str) -> Mapping[str, Any] | None:
+    """The last object that repeats the code of its request; None for none."""
+    return next((one for one in json_objects(answer) if one.get(CODE_FIELD) == code), None)
+
+
+def plain_text(value: Any, max_chars: int) -> str:
+    """A text in one line of so many characters; what is no text is empty."""
+    return " ".join(value.split())[:max_chars] if isinstance(value, str) else ""
