@@ -11,7 +11,13 @@ import anthropic
 import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
-from swe_router.models import call_options, http_calls, message_history, server_quirks
+from swe_router.models import (
+    cache_marks,
+    call_options,
+    http_calls,
+    message_history,
+    server_quirks,
+)
 from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
 
@@ -114,16 +120,17 @@ class AnthropicModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
     ) -> dict[str, Any]:
         tier = self._tier
+        control = cache_marks.anthropic_control(tier.options.get("cache_ttl", "5m"))
         body: dict[str, Any] = {
             "model": tier.model,
             "max_tokens": limits.max_output_tokens,
-            "messages": self._turns([m for m in messages if m.role != "system"]),
+            "messages": self._turns([m for m in messages if m.role != "system"], control),
         }
         system = "\n\n".join(
             message_history.sendable_text(m.content) for m in messages if m.role == "system"
         )
         if system:
-            body["system"] = system
+            body["system"] = cache_marks.mark_system(system, control)
         if tools:
             strict = bool(tier.options.get("strict", bool(tier.base_url)))
             body["tools"] = [_tool(tool, strict) for tool in tools]
@@ -144,30 +151,22 @@ class AnthropicModel:
             body["output_config"] = {"effort": tier.options["effort"]}
         return body
 
-    def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    def _turns(
+        self, messages: Sequence[Message], control: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
         turns: list[dict[str, Any]] = []
         for message in message_history.legal_messages(messages, message_history.STRICT_ID):
             role = "assistant" if message.role == "assistant" else "user"
-            blocks = self._blocks(message)
+            blocks = self._blocks(message, control)
             if turns and turns[-1]["role"] == role:
                 turns[-1]["content"].extend(blocks)
             else:
                 turns.append({"role": role, "content": blocks})
-        self._mark_cache(turns)
+        if not cache_marks.is_question(messages):
+            cache_marks.mark_turns(turns, control)
         return turns
 
-    def _mark_cache(self, turns: list[dict[str, Any]]) -> None:
-        """Ask for the whole conversation to be cached: it only ever grows at its end.
-
-        The end of the request before is marked too: the API looks back over 20 blocks only, and
-        a turn of many calls has more.
-        """
-        control = {"type": "ephemeral", "ttl": self._tier.options.get("cache_ttl", "5m")}
-        for turn in turns[-1:] + turns[-3:-2]:
-            blocks = turn["content"]
-            blocks[-1] = {**blocks[-1], "cache_control": control}
-
-    def _blocks(self, message: Message) -> list[dict[str, Any]]:
+    def _blocks(self, message: Message, control: Mapping[str, Any]) -> list[dict[str, Any]]:
         text, native = message.content, self._tier.tools == "native"
         if message.role == "tool" and native:
             given = message.tool_call_id
@@ -177,7 +176,7 @@ class AnthropicModel:
             blocks = _as_kept(message, calls)
         else:
             blocks = [_image(image.url) for image in message.images]
-            blocks += [{"type": "text", "text": text}] if text.strip() else []
+            blocks += cache_marks.anthropic_text(message, text, control) if text.strip() else []
             blocks += [_tool_use(call) for call in calls]
         if not blocks or blocks[-1].get("type") in _THOUGHTS:
             # The API refuses an answer that is empty, or ends in a thought.

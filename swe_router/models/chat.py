@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply
-from swe_router.models import http_calls, message_history
+from swe_router.models import cache_marks, http_calls, message_history
 from swe_router.records import (
     AnswerEnd,
     CallLimits,
@@ -40,12 +40,16 @@ def chat_request(
     limits: CallLimits,
     strict: bool,
     reasons: bool,
+    session: str = "",
 ) -> dict[str, Any]:
-    """The request. ``reasons``: the model takes no temperature and counts its thinking."""
+    """The request. ``reasons``: the model takes no temperature and counts its thinking.
+
+    ``session`` names the conversation, for servers that keep its prefix; empty names none.
+    """
     cap = "max_completion_tokens" if reasons else "max_tokens"
     out: dict[str, Any] = {
         "model": tier.model,
-        "messages": _messages(messages, tier.tools == "native"),
+        "messages": _messages(messages, tier),
         cap: limits.max_output_tokens,
     }
     if tools:
@@ -65,15 +69,22 @@ def chat_request(
     if not tier.base_url:
         # The price table knows the standard service only.
         out["service_tier"] = "default"
+    if session:
+        name = "session_id" if tier.dialect == "vllm" else "prompt_cache_key"
+        out[name] = cache_marks.cache_key(session)
     return {**out, **tier.options.get("extra", {})}
 
 
-def _messages(messages: Sequence[Message], native: bool) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[Message], tier: Tier) -> list[dict[str, Any]]:
     fit = message_history.legal_messages(messages, message_history.CHAT_ID)
-    return [_message(message, native) for message in fit]
+    native, marks = tier.tools == "native", not tier.base_url and tier.dialect == "openai"
+    ends = (
+        cache_marks.opening_ends(fit) if marks and cache_marks.takes_breakpoints(tier.model) else ()
+    )
+    return [_message(message, native, mark=at in ends) for at, message in enumerate(fit)]
 
 
-def _message(message: Message, native: bool) -> dict[str, Any]:
+def _message(message: Message, native: bool, *, mark: bool = False) -> dict[str, Any]:
     text = message.content
     if message.role == "tool" and not native:
         return {"role": "user", "content": text}
@@ -82,7 +93,8 @@ def _message(message: Message, native: bool) -> dict[str, Any]:
     if message.images:
         shown = [{"type": "image_url", "image_url": {"url": one.url}} for one in message.images]
         return {"role": message.role, "content": [*shown, {"type": "text", "text": text}]}
-    out: dict[str, Any] = {"role": message.role, "content": text}
+    marked = cache_marks.openai_text(message, text, kind="text", mark=mark)
+    out: dict[str, Any] = {"role": message.role, "content": marked}
     kept = dict(message.kept[0]) if message.kept else {}
     extras = kept.pop(_CALLS, ())
     if message.tool_calls and native:

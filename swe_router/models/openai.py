@@ -70,7 +70,9 @@ class OpenAIModel:
             body = responses.responses_request(tier, messages, tools, limits, self._session, strict)
         else:
             path = "/chat/completions"
-            body = chat.chat_request(tier, messages, tools, limits, strict, self._reasons)
+            body = chat.chat_request(
+                tier, messages, tools, limits, strict, self._reasons, self._session
+            )
         read = responses.read_response if by_responses else chat.read_chat_reply
 
         def send(fit: dict[str, Any]) -> Completion:

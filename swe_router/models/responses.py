@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply, NoAnswer
-from swe_router.models import http_calls, message_history
+from swe_router.models import cache_marks, http_calls, message_history
 from swe_router.models.chat import text_of_content
 from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
@@ -26,13 +26,15 @@ def responses_request(
     talk = message_history.legal_messages(
         (m for m in messages if m.role != "system"), message_history.STRICT_ID
     )
+    marks = not tier.base_url and cache_marks.takes_breakpoints(tier.model)
+    ends = cache_marks.opening_ends(talk) if marks else ()
     out: dict[str, Any] = {
         "model": tier.model,
-        "input": [item for m in talk for item in _items(m, native)],
+        "input": [item for n, m in enumerate(talk) for item in _items(m, native, mark=n in ends)],
         "max_output_tokens": limits.max_output_tokens,
         "store": False,
         "include": ["reasoning.encrypted_content"],
-        "prompt_cache_key": session[-64:],
+        "prompt_cache_key": cache_marks.cache_key(session),
     }
     system = "\n\n".join(
         message_history.sendable_text(m.content) for m in messages if m.role == "system"
@@ -54,13 +56,14 @@ def responses_request(
     return {**out, **tier.options.get("extra", {})}
 
 
-def _items(message: Message, native: bool) -> list[dict[str, Any]]:
+def _items(message: Message, native: bool, *, mark: bool = False) -> list[dict[str, Any]]:
     text = message.content
     if message.role == "tool" and native:
         return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": text}]
     if message.role != "assistant":
         if not message.images:
-            return [{"role": "user", "content": text}]
+            content = cache_marks.openai_text(message, text, kind="input_text", mark=mark)
+            return [{"role": "user", "content": content}]
         shown = [{"type": "input_image", "image_url": one.url} for one in message.images]
         return [{"role": "user", "content": [*shown, {"type": "input_text", "text": text}]}]
     calls = list(message.tool_calls) if native else []

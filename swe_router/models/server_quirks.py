@@ -23,7 +23,7 @@ NEVER = frozenset({"model", "messages", "input", "tools", "system", "instruction
                    "max_output_tokens", *CAPS})  # fmt: skip
 """Parameters without which it is another request, or one without a bound on its price."""
 IN_MESSAGES = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks",
-               "extra_content", "cache_control")  # fmt: skip
+               "extra_content", "cache_control", "prompt_cache_breakpoint")  # fmt: skip
 IN_TOOLS = ("strict",)
 _PLAIN_WORDS = frozenset({"text", "store", "include", "reasoning", "seed", "strict"})
 """Names that are also words: taken for a name only in quotation marks or as a path."""
@@ -57,7 +57,7 @@ class ServerQuirks:
             if cap in out and (other := self._other_cap(cap)):
                 out[other] = out.pop(cap)
         if self._left_out.intersection(IN_MESSAGES):
-            for name in ("messages", "system"):
+            for name in ("messages", "input", "system"):
                 if name in out:
                     out[name] = _without(out[name], self._left_out.intersection(IN_MESSAGES))
         if self._left_out.intersection(IN_TOOLS) and "tools" in out:
@@ -133,7 +133,7 @@ def _holds(body: Mapping[str, Any], name: str) -> bool:
         return any(
             name in tool or name in tool.get("function", ()) for tool in body.get("tools", ())
         )
-    messages = body.get("messages", ())
+    messages = (*body.get("messages", ()), *body.get("input", ()))
     return any(name in m or any(name in b for b in _blocks(m)) for m in messages)
 
 

@@ -72,6 +72,10 @@ class Message(FrozenRecord):
     """For role ``tool``: the call that this answers."""
     images: tuple[ImageLink, ...] = Field(default=(), exclude_if=lambda images: not images)
     """For role ``user``: pictures that go before the text."""
+    repeats: int = Field(default=0, ge=0, exclude=True)
+    """For role ``user``: characters at the beginning of ``content`` that other requests begin with
+    too, as the judge's instructions and the issue do. It says where a cache is worth having, and
+    is no part of a message's identity."""
     kept: tuple[Mapping[str, Any], ...] = Field(default=(), exclude_if=lambda kept: not kept)
     """For role ``assistant``: what the provider wants back with this answer as it gave it, in its
     own form (thinking with its signature, encrypted reasoning). Left out of records and digests

@@ -55,18 +55,19 @@ def test_calls_without_an_id_of_their_own_get_one(httpserver):
     assert ids == ["call_1", "call_2", "call_3", "d", "call_5"]
 
 
-def test_anthropic_caches_the_whole_conversation_and_marks_its_end_and_the_one_before(httpserver):
+def test_anthropic_caches_the_whole_conversation_and_marks_the_ends_that_come_back(httpserver):
     for _ in range(2):
         serve(httpserver, "anthropic", reply("anthropic"))
     client = model("anthropic", httpserver.url_for("").rstrip("/"), temperature=0.5)
     answer = client.complete(TALK, (BASH,), limits=LIMITS)
     client.complete((*TALK, answer.message, *TALK[1:]), (BASH,), limits=LIMITS)
     body = sent(httpserver)
-    assert json.dumps(body).count("cache_control") == 2
+    assert json.dumps(body).count("cache_control") == 3
     # A turn of many calls would put the end of the request before out of the API's sight.
     assert "cache_control" in body["messages"][0]["content"][-1]
     assert body["messages"][-1]["content"][-1]["cache_control"]["ttl"] == "5m"
-    assert body["system"] == "You fix bugs."
+    assert [block["text"] for block in body["system"]] == ["You fix bugs."]
+    assert "cache_control" in body["system"][0]
     assert body["temperature"] == 0.5
     assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
 
