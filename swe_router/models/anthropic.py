@@ -12,6 +12,8 @@ import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
 from swe_router.models import (
+    anthropic_batches,
+    batch_calls,
     cache_marks,
     call_options,
     http_calls,
@@ -59,9 +61,7 @@ class AnthropicModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``."""
-        # A server of one's own, such as vLLM with this dialect, may need none.
-        if not self._key and (self._tier.api_key_env or not self._tier.base_url):
-            raise Unauthorised(f"no key: set {self._tier.api_key_env or 'api_key_env of the tier'}")
+        self._check_key()
         body = self._body(messages, tools, limits)
 
         def send(fit: dict[str, Any]) -> Completion:
@@ -80,13 +80,46 @@ class AnthropicModel:
 
         return server_quirks.send_with_quirks(self._tier, body, send)
 
+    def batches(
+        self, seconds: batch_calls.BatchSeconds = batch_calls.SECONDS
+    ) -> anthropic_batches.AnthropicBatches:
+        """See ``model_abilities.HasBatches``."""
+        wire = batch_calls.BatchWire(
+            self._tier,
+            self._key,
+            batch_calls.Exchange(
+                lambda: self._batch_client,
+                anthropic.APIStatusError,
+                anthropic.APIConnectionError,
+                self._key,
+            ),
+            body=self._body,
+            read=lambda reply, request_id: self._read(reply, {"request-id": request_id}, 0.0),
+            seconds=seconds,
+        )
+        return anthropic_batches.AnthropicBatches(wire)
+
+    def _check_key(self) -> None:
+        # A server of one's own, such as vLLM with this dialect, may need none.
+        if not self._key and (self._tier.api_key_env or not self._tier.base_url):
+            raise Unauthorised(f"no key: set {self._tier.api_key_env or 'api_key_env of the tier'}")
+
     @cached_property
     def _client(self) -> anthropic.Anthropic:
+        return self._new_client(http_calls.REPLY_BYTES)
+
+    @cached_property
+    def _batch_client(self) -> anthropic.Anthropic:
+        return self._new_client(batch_calls.REPLY_BYTES)
+
+    def _new_client(self, reply_bytes: int) -> anthropic.Anthropic:
+        self._check_key()
+        options = http_calls.client_options(self._key, reply_bytes)
         client = anthropic.Anthropic(
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=anthropic.DefaultHttpxClient(**http_calls.client_options(self._key)),
+            http_client=anthropic.DefaultHttpxClient(**options),
         )
         http_calls.isolate_client(client)
         return client

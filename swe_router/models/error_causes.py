@@ -23,6 +23,7 @@ STATUS: dict[str, int] = {
     "rate_limited": 429,
     "ratelimiterror": 429,
     "ratelimitexceeded": 429,
+    "token_limit_exceeded": 429,
     "too_many_requests": 429,
     "toomanyrequests": 429,
     "resource_exhausted": 429,

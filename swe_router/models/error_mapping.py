@@ -27,6 +27,8 @@ from swe_router.errors import (
 )
 from swe_router.models import error_causes
 
+PAGE = "a page in HTML, not an answer"
+"""What the text of an error that stood in a proxy's page begins with."""
 _DEEP = 6
 """Levels of wrapping that are looked into."""
 _GIVEN_UP = frozenset({504, 520, 524})
@@ -294,7 +296,7 @@ def _of_page(page: str) -> ProviderError:
     text_found = " ".join(" ".join(heads or [words]).split())[:200]
     number = re.search(r"\b([45]\d\d)\b", text_found)
     status = int(number[1]) if number else error_causes.status_of_words(text_found) or 502
-    return ProviderError(texts=[f"a page in HTML, not an answer: {text_found}"], statuses=[status])
+    return ProviderError(texts=[f"{PAGE}: {text_found}"], statuses=[status])
 
 
 def _of_events(text: str) -> ProviderError | None:

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import httpx2
@@ -36,9 +37,9 @@ _CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _BEARER = re.compile(r"(?i)\b(bearer\s+|sk-(?:ant-)?)[\w.~+/=-]{6,}")
 
 
-def client_options(key: str) -> dict[str, Any]:
-    """Keywords that every ``httpx2.Client`` is made with."""
-    return {"event_hooks": event_hooks(key), "verify": shared_tls()}
+def client_options(key: str, reply_bytes: int = REPLY_BYTES) -> dict[str, Any]:
+    """Keywords that every ``httpx2.Client`` is made with; longer replies are refused."""
+    return {"event_hooks": event_hooks(key, reply_bytes), "verify": shared_tls()}
 
 
 def shared_tls() -> ssl.SSLContext:
@@ -101,7 +102,7 @@ def timeouts(limits: CallLimits) -> httpx2.Timeout:
     return httpx2.Timeout(limits.seconds, connect=min(CONNECT_SECONDS, limits.seconds))
 
 
-def event_hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
+def event_hooks(key: str, reply_bytes: int = REPLY_BYTES) -> dict[str, list[Callable[[Any], None]]]:
     """Event hooks for an ``httpx2.Client`` that bound a reply in time and size.
 
     They also take the key out of its headers, which the SDKs log.
@@ -112,7 +113,11 @@ def event_hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
             if (clean := redact_key(value, key)) != value:
                 response.headers[name] = clean
 
-    return {"request": [_start_clock], "response": [_bound, scrub_headers]}
+    def bound(response: httpx2.Response) -> None:
+        deadline = response.request.extensions.get("deadline", float("inf"))
+        response.stream = _Bounded(response.stream, deadline, reply_bytes)  # type: ignore[arg-type]
+
+    return {"request": [_start_clock], "response": [bound, scrub_headers]}
 
 
 def _start_clock(request: httpx2.Request) -> None:
@@ -121,24 +126,20 @@ def _start_clock(request: httpx2.Request) -> None:
         request.extensions = {**request.extensions, "deadline": active_clock.now() + seconds}
 
 
-def _bound(response: httpx2.Response) -> None:
-    deadline = response.request.extensions.get("deadline", float("inf"))
-    response.stream = _Bounded(response.stream, deadline)  # type: ignore[arg-type]
-
-
 class _Bounded(httpx2.SyncByteStream):
     """A body that ends with an error at its deadline (read timeouts start anew at each byte)."""
 
-    def __init__(self, inner: httpx2.SyncByteStream, deadline: float) -> None:
+    def __init__(self, inner: httpx2.SyncByteStream, deadline: float, reply_bytes: int) -> None:
         self._inner = inner
         self._deadline = deadline
+        self._reply_bytes = reply_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for chunk in self._inner:
             size += len(chunk)
-            if size > REPLY_BYTES:
-                raise BadReply(f"the reply is longer than {REPLY_BYTES} bytes")
+            if size > self._reply_bytes:
+                raise BadReply(f"the reply is longer than {self._reply_bytes} bytes")
             if active_clock.now() > self._deadline:
                 raise httpx2.ReadTimeout("the answer took longer than its limit")
             yield chunk
@@ -266,8 +267,18 @@ def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dic
     Raises the ``ModelError`` of an error that stands in it, as the status of its own code, and
     ``BadReply`` when it is no JSON object.
     """
+    return object_in(response.text, key, body, response.status_code, response.headers)
+
+
+def object_in(
+    text: str,
+    key: str,
+    body: Mapping[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """See ``json_of``; of the text of a reply, wherever it stood."""
     fault, billed = None, None
-    text = response.text
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -280,10 +291,9 @@ def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dic
     body_text = short_message(text[:2000], key)
     if fault is None:
         raise BadReply(f"the reply is not a JSON object: {body_text}")
-    what = f"HTTP {response.status_code}, with an error in it: {body_text}"
-    after = retry_after(response.headers)
+    what = f"HTTP {status}, with an error in it: {body_text}"
     found = error_mapping.to_model_error(
-        fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed
+        fault, 200, what, after=retry_after(headers), cap=_cap(body), sent=body, billed=billed
     )
     found.refusal = redact(found.refusal, key)
     raise found

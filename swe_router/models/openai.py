@@ -12,7 +12,15 @@ import httpx2
 import openai
 
 from swe_router.errors import Unauthorised
-from swe_router.models import call_options, chat, http_calls, responses, server_quirks
+from swe_router.models import (
+    batch_calls,
+    call_options,
+    chat,
+    http_calls,
+    openai_batches,
+    responses,
+    server_quirks,
+)
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 
@@ -60,32 +68,62 @@ class OpenAIModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``."""
-        tier = self._tier
-        if not self._key and (tier.api_key_env or (self.needs_key and not tier.base_url)):
-            raise Unauthorised(f"no key: set {tier.api_key_env or 'api_key_env of the tier'}")
-        by_responses = self._by_responses
-        strict = bool(tier.options.get("strict", self.strict))
-        if by_responses:
-            path = "/responses"
-            body = responses.responses_request(tier, messages, tools, limits, self._session, strict)
-        else:
-            path = "/chat/completions"
-            body = chat.chat_request(
-                tier, messages, tools, limits, strict, self._reasons, self._session
-            )
-        read = responses.read_response if by_responses else chat.read_chat_reply
+        self._check_key()
+        body = self._body(messages, tools, limits)
 
         def send(fit: dict[str, Any]) -> Completion:
             start = self._clock()
-            response = self._post(path, fit, limits)
+            response = self._post(self._path, fit, limits)
             seconds = max(0.0, self._clock() - start)
             reply = http_calls.json_of(response, self._key, fit)
             request_id = http_calls.redact_key(_request_id(response.headers), self._key)
             return http_calls.with_window_stop(
-                read(reply, self._key, seconds, request_id), tier, limits
+                self._read(reply, seconds, request_id), self._tier, limits
             )
 
-        return server_quirks.send_with_quirks(tier, body, send)
+        return server_quirks.send_with_quirks(self._tier, body, send)
+
+    def batches(
+        self, seconds: batch_calls.BatchSeconds = batch_calls.SECONDS
+    ) -> openai_batches.OpenAIBatches | None:
+        """See ``model_abilities.HasBatches``."""
+        wire = batch_calls.BatchWire(
+            self._tier,
+            self._key,
+            batch_calls.Exchange(
+                lambda: self._batch_client,
+                openai.APIStatusError,
+                openai.APIConnectionError,
+                self._key,
+            ),
+            body=self._body,
+            read=lambda reply, request_id: self._read(reply, 0.0, request_id),
+            seconds=seconds,
+        )
+        return openai_batches.OpenAIBatches(wire, f"/v1{self._path}")
+
+    def _check_key(self) -> None:
+        tier = self._tier
+        if not self._key and (tier.api_key_env or (self.needs_key and not tier.base_url)):
+            raise Unauthorised(f"no key: set {tier.api_key_env or 'api_key_env of the tier'}")
+
+    @property
+    def _path(self) -> str:
+        return "/responses" if self._by_responses else "/chat/completions"
+
+    def _body(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+    ) -> dict[str, Any]:
+        tier, strict = self._tier, bool(self._tier.options.get("strict", self.strict))
+        if self._by_responses:
+            return responses.responses_request(tier, messages, tools, limits, self._session, strict)
+        return chat.chat_request(
+            tier, messages, tools, limits, strict, self._reasons, self._session
+        )
+
+    def _read(self, reply: Mapping[str, Any], seconds: float, request_id: str) -> Completion:
+        read = responses.read_response if self._by_responses else chat.read_chat_reply
+        return read(reply, self._key, seconds, request_id)
 
     @property
     def gives_logprobs(self) -> bool:
@@ -119,11 +157,20 @@ class OpenAIModel:
 
     @cached_property
     def _client(self) -> openai.OpenAI:
+        return self._new_client(http_calls.REPLY_BYTES)
+
+    @cached_property
+    def _batch_client(self) -> openai.OpenAI:
+        return self._new_client(batch_calls.REPLY_BYTES)
+
+    def _new_client(self, reply_bytes: int) -> openai.OpenAI:
+        self._check_key()
+        options = http_calls.client_options(self._key, reply_bytes)
         client = openai.OpenAI(
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=openai.DefaultHttpx2Client(**http_calls.client_options(self._key)),
+            http_client=openai.DefaultHttpx2Client(**options),
         )
         http_calls.isolate_client(client)
         return client
@@ -135,6 +182,9 @@ class VllmModel(OpenAIModel):
     options: ClassVar[tuple[str, ...]] = ("extra", "output_cap", *call_options.COMMON)
     strict: ClassVar[bool] = True
     needs_key: ClassVar[bool] = False
+
+    def batches(self, seconds: batch_calls.BatchSeconds = batch_calls.SECONDS) -> None:
+        """None: the server answers live calls alone."""
 
     @property
     def _by_responses(self) -> bool:
