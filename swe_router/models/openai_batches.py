@@ -1,8 +1,8 @@
 """OpenAI's Batch API, of chat and of responses: a file of calls, answered in files within a day.
 
 https://developers.openai.com/api/docs/guides/batch: 50,000 requests or 200 MB in a batch, all of
-one model and endpoint. What is wrong with a file is said by the batch that failed over it, not by
-the request that made the batch. Answers are in one file, refused and expired calls in another.
+one model and endpoint. What is wrong with a file is reported by the batch that failed over it, not
+by the request that made the batch. Answers are in one file, refused and expired calls in another.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,7 +115,7 @@ def message_batch(batch: StoredBatch, base: str) -> dict[str, Any]:
     return json.loads(made.model_dump_json())  # type: ignore[no-any-return]
 
 
-def openai_batch(batch: StoredBatch) -> dict[str, Any]:
+def openai_batch(batch: StoredBatch, now: float) -> dict[str, Any]:
     """As OpenAI describes a batch; its files are there once it has ended."""
     over = bool(batch.ended_at)
     answered, rest = batch.count("succeeded"), batch.count("errored", "expired", "canceled")
@@ -130,7 +129,7 @@ def openai_batch(batch: StoredBatch) -> dict[str, Any]:
             "expires_at": int(batch.expires),
             "input_file_id": batch.input_file_id,
             "metadata": dict(batch.metadata),
-            "status": _openai_status(batch),
+            "status": _openai_status(batch, now),
             "errors": {"object": "list", "data": list(batch.failed)} if batch.failed else None,
             "output_file_id": f"out-{batch.batch_id}" if over and answered else None,
             "error_file_id": f"err-{batch.batch_id}" if over and rest else None,
@@ -144,7 +143,7 @@ def openai_batch(batch: StoredBatch) -> dict[str, Any]:
     return json.loads(made.model_dump_json())  # type: ignore[no-any-return]
 
 
-def _openai_status(batch: StoredBatch) -> str:
+def _openai_status(batch: StoredBatch, now: float) -> str:
     if batch.ended_at:
         if batch.failed:
             return "failed"
@@ -153,7 +152,7 @@ def _openai_status(batch: StoredBatch) -> str:
         return "expired" if batch.count("expired") else "completed"
     if batch.cancelled_at:
         return "cancelling"
-    return "validating" if time.time() < batch.created + 0.02 else "in_progress"
+    return "validating" if now < batch.created + 0.02 else "in_progress"
 
 
 def anthropic_line(item: Item) -> dict[str, Any] | None:

@@ -62,6 +62,16 @@ def plain_answer(dialect: str) -> Callable[[dict[str, Any], str], dict[str, Any]
     )
 
 
+class HandClock:
+    """A clock that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     provider: BatchServer
@@ -74,7 +84,7 @@ class BatchServer:
     becomes of an item (see ``Item.fate``), ``fault(method, path, n)`` what the n-th request meets.
     An item is ready after seconds between ``delays``, drawn by ``seed``; what is not ready
     ``expires`` seconds after its batch was made expires, and what is not ready within
-    ``in_flight`` seconds of a cancel is cancelled.
+    ``in_flight`` seconds of a cancel is cancelled. Time goes by ``clock``.
     """
 
     def __init__(
@@ -89,9 +99,11 @@ class BatchServer:
         fate: Callable[[str, dict[str, Any]], Any] = lambda custom_id, body: "answer",
         fault: Callable[[str, str, int], Fault | None] = lambda method, path, n: None,
         sizes: tuple[int, int] = (100_000, 256_000_000),
+        page: int = 100,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.dialect, self.delays, self.expires = dialect, delays, expires
-        self.in_flight, self.sizes = in_flight, sizes
+        self.in_flight, self.sizes, self.page, self.clock = in_flight, sizes, page, clock
         self.answer = answer or plain_answer(dialect)
         self.fate, self.fault = fate, fault
         self.batches: dict[str, StoredBatch] = {}
@@ -204,7 +216,7 @@ class BatchServer:
             if batch.ended_at:
                 return self._refuse(409, "Cannot cancel a batch that has ended.")
             self._cancel(batch)
-        return 200, batch_bodies.openai_batch(batch)
+        return 200, batch_bodies.openai_batch(batch, self.clock())
 
     def _upload(self, data: bytes):
         purpose = re.search(rb'name="purpose"\r\n\r\n(\w+)\r\n', data)
@@ -245,11 +257,11 @@ class BatchServer:
         made = self._made("batch_", calls, errors)
         made.input_file_id = body["input_file_id"]
         made.metadata = body.get("metadata") or {}
-        return 200, batch_bodies.openai_batch(made)
+        return 200, batch_bodies.openai_batch(made, self.clock())
 
     def _made(self, prefix: str, calls, errors=()) -> StoredBatch:
         """A new batch; what is wrong with single calls is their own error, as at the providers."""
-        now = time.time()
+        now = self.clock()
         items = []
         for custom_id, body in calls:
             why = batch_bodies.refusal(self.dialect, body) if not errors else ""
@@ -268,12 +280,12 @@ class BatchServer:
 
     def _cancel(self, batch: StoredBatch) -> None:
         if not batch.ended_at:
-            batch.cancelled_at = batch.cancelled_at or time.time()
+            batch.cancelled_at = batch.cancelled_at or self.clock()
             self._settle()
 
     def _settle(self) -> None:
         """End what is over by now."""
-        now = time.time()
+        now = self.clock()
         for batch in self.batches.values():
             last = batch.expires
             if batch.cancelled_at:
@@ -295,6 +307,7 @@ class BatchServer:
         self.bill.append(Billed(item.custom_id, "batch", item.reply["usage"], item.body))
 
     def _page(self, after: str, limit: int) -> dict[str, Any]:
+        limit = min(limit, self.page)
         newest = sorted(self.batches.values(), key=lambda batch: batch.batch_id, reverse=True)
         if after:
             at = next(n for n, batch in enumerate(newest) if batch.batch_id == after)
@@ -303,7 +316,7 @@ class BatchServer:
         data = [
             batch_bodies.message_batch(batch, self.root)
             if self.dialect == "anthropic"
-            else batch_bodies.openai_batch(batch)
+            else batch_bodies.openai_batch(batch, self.clock())
             for batch in show
         ]
         ids = [batch.batch_id for batch in show]

@@ -1,0 +1,115 @@
+"""Failures of the batch APIs themselves, at each step of a batch's life."""
+
+from __future__ import annotations
+
+import pytest
+
+from swe_router.errors import (
+    NoAnswer,
+    NoCredit,
+    Overloaded,
+    RateLimited,
+    SettingRefused,
+    Unauthorised,
+)
+from swe_router.models.batch_calls import BatchSeconds
+from tests.doubles.batch_server import KEY, PAGE, BatchServer, Fault
+from tests.doubles.batched import BATCH, DIALECTS, ended, items_of, service_at, take
+
+STEPS = ("submit", "poll", "collect", "cancel", "find")
+WRONG = [
+    ("a page", Fault(200, PAGE), Overloaded),
+    ("a page of 502", Fault(502, PAGE), Overloaded),
+    ("a page of 404", Fault(404, PAGE.replace("502 Bad Gateway", "404 Not Found")),
+     SettingRefused),
+    ("500", Fault(500, {"error": {"type": "api_error", "message": "Internal error"}}), Overloaded),
+    ("429", Fault(429, {"error": {"type": "rate_limit_error", "message": "batch requests"}},
+                  headers={"retry-after": "7"}), RateLimited),
+    ("403", Fault(403, {"error": {"type": "permission_error", "message": "not allowed"}}),
+     Unauthorised),
+    ("no credit", Fault(400, {"error": {"message": "Your credit balance is too low"}}), NoCredit),
+    ("a stall", Fault(stall=1.0, hangs_up=True), NoAnswer),
+    ("a hang-up", Fault(hangs_up=True), NoAnswer),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("name", "fault", "kind"), WRONG, ids=[name for name, *_ in WRONG])
+def test_a_failure_of_the_batch_api_has_its_class_and_asking_again_works(
+    dialect, step, name, fault, kind
+):
+    with BatchServer(dialect) as server:
+        service = service_at(server)
+        items = items_of(service)
+        batch_id = service.submit(items, token=BATCH)
+        ended(service, batch_id)
+        server.fault = lambda method, path, n: fault
+        hasty = service_at(server, seconds=BatchSeconds(control=0.2, transfer=0.2))
+        with pytest.raises(kind) as caught:
+            take(hasty if fault.stall else service, step, items, batch_id)
+        assert KEY not in str(caught.value)
+        if name == "429":
+            assert caught.value.after == 7
+        server.fault = lambda method, path, n: None
+        if step != "cancel":
+            take(service, step, items, batch_id)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("fault", "may_exist"),
+    [
+        (Fault(500, {"error": {"type": "api_error", "message": "Internal error"}}), True),
+        (Fault(200, PAGE), True),
+        (Fault(200, "{}"), True),
+        (Fault(hangs_up=True), True),
+        (Fault(529, {"error": {"type": "overloaded_error", "message": "Overloaded"}}), False),
+        (Fault(429, {"error": {"type": "rate_limit_error", "message": "slow"}}), False),
+        (Fault(401, {"error": {"type": "authentication_error", "message": "no"}}), False),
+    ],
+)
+def test_a_submit_says_whether_a_batch_may_have_been_made(dialect, fault, may_exist):
+    with BatchServer(dialect) as server:
+        service = service_at(server)
+        server.fault = lambda method, path, n: fault if path.endswith("/batches") else None
+        with pytest.raises(Exception) as caught:  # noqa: PT011
+            service.submit(items_of(service), token=BATCH)
+    assert caught.value.billed == may_exist
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_results_that_break_off_are_asked_for_again(dialect):
+    with BatchServer(dialect) as server:
+        service = service_at(server)
+        items = items_of(service, 6)
+        batch_id = service.submit(items, token=BATCH)
+        ended(service, batch_id)
+        server.fault = lambda method, path, n: (
+            Fault(cut=700) if path.endswith(("/results", "/content")) else None
+        )
+        with pytest.raises(NoAnswer):
+            list(service.collect(batch_id, items))
+        server.fault = lambda method, path, n: None
+        assert len(list(service.collect(batch_id, items))) == 6
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_wrong_key_and_no_key_are_said_at_each_step(dialect):
+    with BatchServer(dialect) as server:
+        service = service_at(server, key="a-wrong-key")
+        for step in STEPS:
+            with pytest.raises(Unauthorised) as caught:
+                take(service, step, items_of(service), "b")
+            assert "a-wrong-key" not in str(caught.value)
+            assert not caught.value.billed
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_server_without_a_batch_api_says_so(dialect):
+    missing = Fault(404, {"detail": "Not Found"})
+    with BatchServer(dialect, fault=lambda method, path, n: missing) as server:
+        service = service_at(server)
+        with pytest.raises(SettingRefused, match="has no batch API: run without --batch") as caught:
+            service.submit(items_of(service), token=BATCH)
+    assert not caught.value.billed
