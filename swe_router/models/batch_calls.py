@@ -119,7 +119,8 @@ class BatchWire:
     def answer(self, item: BatchItem, reply: Any, request_id: str = "") -> BatchAnswer:
         """What the model's reply to an item amounts to."""
         try:
-            sound = http_calls.object_in(json.dumps(reply), self.key, item.body)
+            text = reply if isinstance(reply, str) else json.dumps(reply)
+            sound = http_calls.object_in(text, self.key, item.body)
             completion = self.read(sound, http_calls.redact_key(request_id, self.key))
         except ModelError as error:
             return self.refused(item, error)
@@ -162,7 +163,8 @@ def error_of(
     error: Any, key: str, *, status: int = 200, body: Mapping[str, Any] | None = None
 ) -> ModelError:
     """The ``ModelError`` of an error that a batch API reports of an item: nothing was billed."""
-    fault = error_mapping.ProviderError.of(error)
+    page = error_mapping.error_in_text(error) if isinstance(error, str) else None
+    fault = page or error_mapping.ProviderError.of(error)
     text = http_calls.short_message(
         error if isinstance(error, str) else json.dumps(error, ensure_ascii=False, default=str), key
     )

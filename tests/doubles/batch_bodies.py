@@ -155,13 +155,24 @@ def _openai_status(batch: StoredBatch, now: float) -> str:
     return "validating" if now < batch.created + 0.02 else "in_progress"
 
 
+def _shown(item: Item) -> Any:
+    """A reply as the results have it: what a test puts in its place, if it does."""
+    reply = item.reply or {}
+    if "stands_in" not in reply:
+        return reply
+    try:
+        return json.loads(reply["stands_in"])
+    except ValueError:
+        return reply["stands_in"]
+
+
 def anthropic_line(item: Item) -> dict[str, Any] | None:
     """The line of an item in the results; None: it is missing."""
     if item.fate == "absent" and item.end == "succeeded":
         return None
     result: dict[str, Any] = {"type": item.end}
     if item.end == "succeeded":
-        result["message"] = item.reply
+        result["message"] = _shown(item)
     elif item.end == "errored":
         error = {name: value for name, value in item.fate.items() if name != "status"}
         result["error"] = {"type": "error", "error": error, "request_id": "req_1"}
@@ -179,7 +190,7 @@ def openai_line(item: Item) -> dict[str, Any] | None:
         return {**line, "response": None, "error": error}
     status = 200 if item.end == "succeeded" else item.fate.get("status", 400)
     error = None if item.end == "succeeded" else dict(item.fate)
-    body = item.reply if error is None else {"error": error}
+    body = _shown(item) if error is None else {"error": error}
     response = {"status_code": status, "request_id": f"req_{item.custom_id}", "body": body}
     return {**line, "response": response, "error": None}
 
