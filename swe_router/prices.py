@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from swe_router import assets
 from swe_router.errors import UsageError
 from swe_router.lazy_imports import deferred_module
-from swe_router.records import FrozenRecord, Usage, Usd
+from swe_router.records import FrozenRecord, ReturnedCost, Usage, Usd
 
 if TYPE_CHECKING:
     import genai_prices
@@ -72,6 +72,11 @@ class PriceRate(FrozenRecord):
             raise ValueError("bands must start at 0 and rise")
         return self
 
+    @property
+    def by_the_token(self) -> bool:
+        """Some token has a price."""
+        return any(band.max_input_price or band.output for band in self.bands)
+
     def band_of(self, prompt_tokens: int) -> PriceBand:
         """The band that prices a call with so long a prompt."""
         return [self.bands[0], *(b for b in self.bands[1:] if prompt_tokens > b.above)][-1]
@@ -114,6 +119,18 @@ class PriceRate(FrozenRecord):
         }
         dearest = max(kinds, key=lambda kind: kinds[kind])
         return Usage(**{dearest: input_tokens}, output_tokens=output_tokens, seconds=seconds)
+
+
+def charged_usd(rate: PriceRate, usage: Usage, returned: ReturnedCost | None) -> Decimal:
+    """USD that a call is charged: what a gateway says that it cost, else by the rate.
+
+    A gateway that says 0 of a model with a price does not know that price. Where the price is
+    yours to say (a GPU by the hour, free) no gateway's guess replaces it.
+    """
+    listed = rate.usd(usage)
+    if returned is None or not rate.by_the_token or (not returned.usd and listed):
+        return listed
+    return returned.usd if returned.cap is None else min(returned.usd, returned.cap)
 
 
 def flat_rate(

@@ -14,7 +14,7 @@ from swe_router.integrity import consistency
 from swe_router.integrity.locate import find_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import LATEST_LINK, RunFolder
-from swe_router.reports import exit_status, run_rows, run_text
+from swe_router.reports import exit_status, gateway_facts, run_rows, run_text
 
 MAX_LISTED_IDS = 12
 """Ids that an error lists."""
@@ -88,6 +88,7 @@ def summary_facts(run: RunFolder, facts: run_facts.RunFacts) -> dict[str, Any]:
         "ended": exit_status.run_ending(facts.instances, facts.records),
         "tokens": run_rows.token_totals(used),
         "rows": run_rows.instance_rows(facts),
+        **({"gateways": served} if (served := gateway_facts.gateway_rows(facts)) else {}),
         **({"notes": notes} if notes else {}),
     }
 

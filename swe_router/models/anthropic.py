@@ -16,6 +16,7 @@ from swe_router.models import (
     batch_calls,
     cache_marks,
     call_options,
+    gateway_calls,
     http_calls,
     message_history,
     server_quirks,
@@ -76,6 +77,7 @@ class AnthropicModel:
             seconds = max(0.0, self._clock() - start)
             reply = http_calls.json_of(response, self._key, fit)
             answer = self._read(reply, response.headers, seconds)
+            answer = gateway_calls.attributed(answer, self._tier, reply, response.headers)
             return http_calls.with_window_stop(answer, self._tier, limits)
 
         return server_quirks.send_with_quirks(self._tier, body, send)
@@ -114,7 +116,7 @@ class AnthropicModel:
 
     def _new_client(self, reply_bytes: int) -> anthropic.Anthropic:
         self._check_key()
-        options = http_calls.client_options(self._key, reply_bytes)
+        options = gateway_calls.client_options(self._tier, self._key, reply_bytes)
         client = anthropic.Anthropic(
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,

@@ -164,6 +164,7 @@ _KEY_NAMES = frozenset(
         "account_suspended",
         "access_terminated",
         "expired_api_key",
+        "no_db_connection",  # LiteLLM's proxy without a database, of a key that it does not know
         "api_key_expired",
         "invalid_api_key",
         "key_disabled",

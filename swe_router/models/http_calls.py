@@ -8,7 +8,7 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -33,6 +33,8 @@ CONNECT_SECONDS = 10.0
 _SHOWN = 400
 _MAX_TOKENS = 10**9
 _SHORTEST_SECRET = 6
+_secrets: set[str] = set()
+"""Values of headers that came from the environment."""
 _CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _BEARER = re.compile(r"(?i)\b(bearer\s+|sk-(?:ant-)?)[\w.~+/=-]{6,}")
 
@@ -52,11 +54,14 @@ def _tls(*files: str | None) -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+def remember_secrets(secrets: Iterable[str]) -> None:
+    """Redact these from now on wherever a key is."""
+    _secrets.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+
+
 def redact(text: str, key: str) -> str:
     """``text`` without the key, nor anything else that looks like one."""
-    if len(key) >= _SHORTEST_SECRET:
-        text = text.replace(key, "[key]")
-    return _BEARER.sub(r"\1[key]", text)
+    return _BEARER.sub(r"\1[key]", redact_key(text, key))
 
 
 def short_message(text: str, key: str) -> str:
@@ -327,7 +332,10 @@ def scrub_json(value: Any, key: str) -> Any:
 
 def redact_key(text: str, key: str) -> str:
     """``text`` without the key itself; a model may write about other keys."""
-    return text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
+    for secret in (key, *_secrets):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "[key]")
+    return text
 
 
 def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:

@@ -13,8 +13,8 @@ from typing import Protocol
 from swe_router import model_abilities
 from swe_router.errors import ModelError
 from swe_router.ledger import CallLedger
-from swe_router.prices import PriceRate
-from swe_router.records import CallLimits, Completion, Message, ToolSpec
+from swe_router.prices import PriceRate, charged_usd
+from swe_router.records import CallLimits, Completion, Message, ReturnedCost, ToolSpec, Usage
 from swe_router.records.requests import RequestDigests, RunningSum, shared_prefix
 from swe_router.seams import Model
 
@@ -22,6 +22,9 @@ MESSAGE_TOKENS = 16
 """Allowance for what a chat template puts around each message and each call."""
 TOOLS_TOKENS = 1024
 """Allowance for the system text that a provider adds when there are tools."""
+MAX_PRICE_DIFFERENCE = Decimal("0.01")
+"""Share of the listed cost by which a returned cost may differ without a remark."""
+_NO_DIGITS = str.maketrans("", "", "0123456789.-E")
 NO_USAGE = "the provider gave no usage: charged as reserved"
 
 _log = logging.getLogger(__name__)
@@ -115,6 +118,8 @@ class MeteredModel:
         self._model, self._book, self._rate = model, book, rate
         self._receipts = receipts
         self._measured: _MeasuredRequest | None = None
+        self._noted: set[str] = set()
+        """Kinds of remarks on returned costs that were logged."""
         self._outputs: dict[str, int] = {}
         """Fingerprint of an answer -> its output tokens, reasoning included."""
         self._digests = RequestDigests()
@@ -147,13 +152,12 @@ class MeteredModel:
             raise
         # An answer comes within its limit; only reading it may end a moment later.
         seconds = min(answer.usage.seconds, limits.seconds)
-        usage, note = answer.usage.model_copy(update={"seconds": seconds}), ""
-        if not self._is_given(answer):
-            usage = self._rate.max_usage(bound, limits.max_output_tokens, limits.seconds)
-            note = NO_USAGE
-            _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
-        usd = self._rate.usd(usage)
-        priced = answer.model_copy(update={"usage": usage, "usd": usd})
+        answer = answer.model_copy(
+            update={"usage": answer.usage.model_copy(update={"seconds": seconds})}
+        )
+        dearest = self._rate.max_usage(bound, limits.max_output_tokens, limits.seconds)
+        priced, note = self._priced(answer, reserved, dearest)
+        usd, usage = priced.usd, priced.usage
         try:
             if self._receipts:
                 self._receipts.keep(request, reservation, priced)
@@ -167,6 +171,50 @@ class MeteredModel:
         """See ``model_abilities.GivesLogprobs``."""
         return model_abilities.gives_logprobs(self._model)
 
+    def _priced(
+        self, answer: Completion, reserved: Decimal, dearest: Usage
+    ) -> tuple[Completion, str]:
+        """The answer with what it is charged, and what the ledger should note of that.
+
+        ``dearest`` is the usage of the reservation: charged where neither tokens nor cost are told.
+        """
+        known, returned, note = self._is_given(answer), answer.returned, ""
+        if returned is not None:
+            listed = self._rate.usd(answer.usage) if known else Decimal(0)
+            cap = reserved if returned.usd > reserved else None
+            returned = returned.model_copy(update={"listed": listed, "cap": cap})
+            note = self._note_of(returned, known)
+        usage = answer.usage
+        if not known and (returned is None or not returned.usd or not self._rate.by_the_token):
+            usage, note = dearest, NO_USAGE
+            _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
+        update = {
+            "usage": usage,
+            "usd": charged_usd(self._rate, usage, returned),
+            "returned": returned,
+            "usage_unknown": not known,
+        }
+        return answer.model_copy(update=update), note
+
+    def _note_of(self, returned: ReturnedCost, known: bool) -> str:
+        """What a returned cost is remarkable for; logged too, once per kind."""
+        given, listed = returned.usd, returned.listed
+        said, by_table = (f"{usd.normalize():f}" for usd in (given, listed))
+        if not self._rate.by_the_token:
+            return ""
+        if returned.cap is not None:
+            note = f"the gateway says {said} USD, over the reservation: {returned.cap} is charged"
+        elif not known:
+            note = f"the gateway counts no tokens and says {said} USD" if given else ""
+        elif abs(given - listed) > MAX_PRICE_DIFFERENCE * listed:
+            note = f"the gateway says {said} USD, the price table {by_table}"
+        else:
+            note = ""
+        if note and (kind := note.translate(_NO_DIGITS)) not in self._noted:
+            self._noted.add(kind)
+            _log.warning("%s", note)
+        return note
+
     def worst(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
     ) -> Decimal:
@@ -176,11 +224,10 @@ class MeteredModel:
 
     def _is_given(self, answer: Completion) -> bool:
         """Whether the usage can be true: no prompt, or words out of no tokens, cannot."""
-        by_the_token = any(band.max_input_price or band.output for band in self._rate.bands)
         spoke = bool(answer.message.content or answer.message.tool_calls)
         usage = answer.usage
         counted = usage.prompt_tokens > 0 and (usage.output_tokens > 0 or not spoke)
-        return counted or not by_the_token
+        return counted or not self._rate.by_the_token
 
     def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """Most prompt tokens of this request: what was measured, and the bytes added since."""

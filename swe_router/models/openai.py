@@ -16,6 +16,7 @@ from swe_router.models import (
     batch_calls,
     call_options,
     chat,
+    gateway_calls,
     http_calls,
     openai_batches,
     responses,
@@ -77,9 +78,9 @@ class OpenAIModel:
             seconds = max(0.0, self._clock() - start)
             reply = http_calls.json_of(response, self._key, fit)
             request_id = http_calls.redact_key(_request_id(response.headers), self._key)
-            return http_calls.with_window_stop(
-                self._read(reply, seconds, request_id), self._tier, limits
-            )
+            answer = self._read(reply, seconds, request_id)
+            answer = gateway_calls.attributed(answer, self._tier, reply, response.headers)
+            return http_calls.with_window_stop(answer, self._tier, limits)
 
         return server_quirks.send_with_quirks(self._tier, body, send)
 
@@ -151,9 +152,9 @@ class OpenAIModel:
 
     @property
     def _by_responses(self) -> bool:
-        return bool(
-            self._tier.options.get("api", "responses" if self._reasons else "chat") == "responses"
-        )
+        row = gateway_calls.gateway_of_tier(self._tier)
+        usual = (row.api if row else "") or ("responses" if self._reasons else "chat")
+        return bool(self._tier.options.get("api", usual) == "responses")
 
     @cached_property
     def _client(self) -> openai.OpenAI:
@@ -165,7 +166,7 @@ class OpenAIModel:
 
     def _new_client(self, reply_bytes: int) -> openai.OpenAI:
         self._check_key()
-        options = http_calls.client_options(self._key, reply_bytes)
+        options = gateway_calls.client_options(self._tier, self._key, reply_bytes)
         client = openai.OpenAI(
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,

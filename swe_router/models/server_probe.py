@@ -15,9 +15,10 @@ from swe_router.settings import Tier
 if TYPE_CHECKING:
     import httpx2
 
-    from swe_router.models import http_calls
+    from swe_router.models import gateway_calls, http_calls
 else:
     httpx2 = deferred_module("httpx2")
+    gateway_calls = deferred_module("swe_router.models.gateway_calls")
     http_calls = deferred_module("swe_router.models.http_calls")
 
 SECONDS = 5.0
@@ -47,7 +48,7 @@ def list_models(tier: Tier, key: str, *, seconds: float = SECONDS) -> ModelListi
     if not url:
         return None
     try:
-        with httpx2.Client(timeout=seconds, **http_calls.client_options(key)) as client:
+        with httpx2.Client(timeout=seconds, **gateway_calls.client_options(tier, key)) as client:
             response = client.get(url, headers=_headers(tier, key))
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         raise NoConnection(f"could not connect: {_message(error, key)}") from None
@@ -65,7 +66,7 @@ def serves_model(tier: Tier, key: str, *, seconds: float = SECONDS) -> bool:
     """Whether the server knows the tier's model by name: a list may have pages and no aliases."""
     url = f"{models_url(tier)}/{quote(tier.model, safe='')}"
     try:
-        with httpx2.Client(timeout=seconds, **http_calls.client_options(key)) as client:
+        with httpx2.Client(timeout=seconds, **gateway_calls.client_options(tier, key)) as client:
             response = client.get(url, headers=_headers(tier, key))
         row = response.json() if response.status_code == 200 else None
         return isinstance(row, dict) and isinstance(row.get("id"), str)

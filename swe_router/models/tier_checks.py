@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
-from swe_router import prices
+from swe_router import gateways, prices
 from swe_router.errors import UsageError
 from swe_router.prices import CacheTtl, PriceRate
 from swe_router.settings import Price, Tier
@@ -32,6 +32,10 @@ def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
         )
     if tier.dialect == "vllm" and not tier.base_url:
         raise UsageError(f"tiers.{name}.base_url is missing: where does the vLLM server listen?")
+    try:
+        gateways.header_values(tier.headers, environ)
+    except UsageError as error:
+        raise UsageError(f"tier {name!r}: {error}") from None
     if not tier.api_key_env:
         if tier.dialect in _CLOUDS and not tier.base_url:
             raise UsageError(f"tiers.{name}.api_key_env is missing: which variable holds the key?")

@@ -120,6 +120,17 @@ class CallLimits(FrozenRecord):
         return self.timeout if self.within is None else min(self.timeout, self.within)
 
 
+class ReturnedCost(FrozenRecord):
+    """What a gateway says of what calls cost, and what the price table says of the same calls."""
+
+    usd: Usd
+    """As the replies have it."""
+    listed: Usd = Decimal(0)
+    """By the tier's price; 0 where the usage is unknown."""
+    cap: Usd | None = Field(default=None, exclude_if=lambda cap: cap is None)
+    """Of one call: what was reserved, where the gateway says more. No more than that is charged."""
+
+
 class Completion(FrozenRecord):
     """A model's answer, what it used and what that cost."""
 
@@ -130,9 +141,21 @@ class Completion(FrozenRecord):
     """Set by the meter; 0 from a bare model."""
     model: str = ""
     """The model id that the provider says it was."""
+    served_by: str = Field(default="", exclude_if=lambda served_by: not served_by)
+    """Of a gateway: its name, the provider that worked for it, and a fallback, as it says."""
+    returned: ReturnedCost | None = Field(default=None, exclude_if=lambda cost: cost is None)
+    """What the gateway says that the call cost; None where it says nothing."""
+    usage_unknown: bool = Field(default=False, exclude_if=lambda unknown: not unknown)
+    """Nobody counted the tokens: ``usage`` is nothing, or the upper bound that was charged for."""
     request_id: str = ""
     logprobs: tuple[TokenLogprobs, ...] = Field(default=(), exclude_if=lambda tokens: not tokens)
     """Of each token of the answer, where ``CallLimits.top_logprobs`` asked and the server gave."""
+
+    @property
+    def returned_facts(self) -> dict[str, Any]:
+        """``returned`` for evidence of a paid call: JSON, nothing where there is none."""
+        given = self.returned
+        return {} if given is None else {"returned": given.model_dump(mode="json")}
 
 
 class Result(FrozenRecord):

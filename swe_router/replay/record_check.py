@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
+from swe_router import prices
 from swe_router.prices import PriceRate
 from swe_router.records import (
     CrossMatrix,
@@ -15,6 +16,7 @@ from swe_router.records import (
     Outcome,
     Plan,
     RecordedDecision,
+    ReturnedCost,
     RouteDecision,
     RunRecord,
     SkippedPlans,
@@ -242,8 +244,9 @@ def _check_attempt(
     steps = context.steps(name, attempt.id)
     rate = context.rates.get(attempt.plan.arm.model)
     for step in steps:
-        priced = rate.usd(step.completion.usage) if rate else step.completion.usd
-        count.same(name, f"{place} step {step.index + 1} price", step.completion.usd, priced)
+        paid = step.completion
+        priced = prices.charged_usd(rate, paid.usage, paid.returned) if rate else paid.usd
+        count.same(name, f"{place} step {step.index + 1} price", paid.usd, priced)
     usd = sum((step.completion.usd for step in steps), start=Decimal(0))
     charged = context.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
@@ -296,7 +299,10 @@ def _check_verifier_cost(
         for number, call in enumerate(calls, 1):
             if rates and "usage" in call:
                 usage, paid = Usage.model_validate(call["usage"]), _usd_of(call.get("usd"))
-                priced = [rate.usd(usage) for rate in rates]
+                given = (
+                    ReturnedCost.model_validate(call["returned"]) if "returned" in call else None
+                )
+                priced = [prices.charged_usd(rate, usage, given) for rate in rates]
                 match = paid if paid in priced else priced[0]
                 count.same(name, f"{where} call {number} price", paid, match)
         total += usd

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from swe_router import terminal
 from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
+from swe_router.reports import gateway_facts
 from swe_router.reports.fitted_table import FittedTable
 from swe_router.reports.run_rows import token_totals
 from swe_router.reports.run_summary import (
@@ -123,6 +124,7 @@ def closing_view(facts: RunFacts) -> RenderableType:
             f" + reserved {usd_text(money.reserved)} + unused {usd_text(money.unused)}"
         ),
     ]
+    parts += [Text(f"served: {line}") for line in gateway_facts.gateway_lines(facts)]
     for at, by, raised in money.budget_raises:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
         parts.append(Text(f"the cap was raised to {usd_text(raised)} by {by} on {when}"))
@@ -240,7 +242,9 @@ def steps_view(steps: Sequence[Step]) -> RenderableType:
 def _step_heading(step: Step) -> str:
     prompt, cached, output = _token_texts([step.completion.usage])
     used = f"  {prompt} tokens in ({cached} from the cache), {output} out" if prompt else ""
-    return f"step {step.index + 1}  {usd_text(step.completion.usd)}{used}"
+    served = gateway_facts.call_words(step.completion)
+    served = f"  {served}" if served else ""
+    return f"step {step.index + 1}  {usd_text(step.completion.usd)}{used}{served}"
 
 
 def report_markdown(facts: RunFacts) -> str:
@@ -270,6 +274,8 @@ def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
     prompt, cached, output = _token_texts([attempt.trajectory.usage])
     if prompt:
         lines.append(Text(f"    tokens: {prompt} in ({cached} from the cache), {output} out"))
+    if served := gateway_facts.attempt_line(attempt.trajectory):
+        lines.append(Text(f"    served: {served}"))
     if attempt.failure:
         lines.append(Text(f"    broke: {attempt.failure.kind}: {attempt.failure.message}", "red"))
     if outcome.candidate is not None and outcome.candidate.patch:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from swe_router import suggest
+from swe_router import gateways, suggest
+from swe_router.errors import UsageError
 from swe_router.records import IMPORTED, digest_of
 
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -44,6 +45,10 @@ class Tier(Table):
     """Endpoint; empty is the provider's own."""
     api_key_env: str = ""
     """Name of the environment variable that holds the key; empty when none is needed."""
+    gateway: str = Field(default="", exclude_if=lambda gateway: not gateway)
+    """A row of eval/gateways.toml that stands before the model; empty: as ``base_url`` says."""
+    headers: Mapping[str, str] = Field(default_factory=dict, exclude_if=lambda headers: not headers)
+    """Headers that its gateway takes; ``env:NAME`` is the value of that environment variable."""
     window: int = Field(gt=0)
     """Tokens that prompt and answer share."""
     max_output_tokens: int = Field(default=8192, gt=0)
@@ -77,6 +82,18 @@ class Tier(Table):
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Extra arguments of the dialect, e.g. ``reasoning_effort`` or a cassette of ``scripted``; and
     what a server of it wants: ``output_cap``, ``leave_out``, ``strict``, ``extra``."""
+
+    @model_validator(mode="after")
+    def _gateway_takes_headers(self) -> Tier:
+        try:
+            row = gateways.gateway_of(self.gateway, self.base_url)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if row is None and self.headers:
+            raise ValueError("headers go to a gateway: name it, as gateway = 'litellm' or 'other'")
+        if row is not None and (fault := row.fault_of_headers(self.headers)):
+            raise ValueError(fault)
+        return self
 
 
 class PolicySettings(Table):

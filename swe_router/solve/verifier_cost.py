@@ -29,6 +29,7 @@ class CallTally:
                 "sample": limits.seed or 1,
                 "usd": str(answer.usd),
                 "usage": answer.usage.model_dump(mode="json"),
+                **answer.returned_facts,
             }
         )
         return answer
@@ -81,6 +82,7 @@ def _noted_calls(
     for key in context.notes:
         note = context.notes[key] if key.startswith(f"{verifier}:") else None
         if isinstance(note, Mapping) and note.get("charged_to") == attempt_id:
-            usd, usage = note.get("usd"), note.get("usage")
-            noted.append(dict(note.get("call") or {"sample": 1, "usd": usd, "usage": usage}))
+            paid = {name: note[name] for name in ("returned",) if name in note}
+            paid = {"sample": 1, "usd": note.get("usd"), "usage": note.get("usage"), **paid}
+            noted.append(dict(note.get("call") or paid))
     return noted

@@ -211,4 +211,5 @@ def _answer_record(answer: Completion, attempt_id: str) -> dict[str, Any]:
         "answer": answer.message.content[-MAX_KEPT_ANSWER_CHARS:],
         "usd": str(answer.usd),
         "usage": answer.usage.model_dump(mode="json"),
+        **answer.returned_facts,
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from swe_router import assets, plugins
+from swe_router import assets, gateways, plugins
 from swe_router.codegraph import repo_cache
 from swe_router.errors import (
     BoundaryError,
@@ -125,6 +125,9 @@ def _ask_server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     if found.status in {401, 407}:
         where = tier.api_key_env or f"none was sent: name its variable, tiers.{name}.api_key_env"
         raise UsageError(f"{url} refuses the key ({where}): HTTP {found.status} {found.text}")
+    row = gateways.gateway_of(tier.gateway, tier.base_url)
+    if row is not None and not row.lists and found.status not in {402, 429, 502, 503}:
+        return "ok", f"{by} at {url}: answers; gateway {row.name} lists no such names"
     if found.status >= 500 or found.status in {402, 429}:
         raise UsageError(f"{url} answers HTTP {found.status}: {found.text}")
     if found.models is None:

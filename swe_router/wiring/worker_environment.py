@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from swe_router import gateways
 from swe_router.settings import Settings
 
 PASSED_VARIABLES = (
@@ -18,5 +19,7 @@ PASSED_VARIABLES = (
 
 def worker_variables(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Those that are set, keys of the tiers included; nothing of it is ever written to a file."""
-    keys = (tier.api_key_env for tier in settings.tiers.values())
+    tiers = settings.tiers.values()
+    keys = [tier.api_key_env for tier in tiers]
+    keys += [name for tier in tiers for name in gateways.header_variables(tier.headers).values()]
     return {name: environ[name] for name in (*keys, *PASSED_VARIABLES) if name and name in environ}

@@ -149,6 +149,7 @@ def _call_record(sample_number: int, answer: Completion) -> dict[str, Any]:
         "sample": sample_number,
         "usd": str(answer.usd),
         "usage": answer.usage.model_dump(mode="json"),
+        **answer.returned_facts,
     }
 
 
