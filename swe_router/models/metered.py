@@ -176,7 +176,7 @@ class MeteredModel:
     ) -> tuple[Completion, str]:
         """The answer with what it is charged, and what the ledger should note of that.
 
-        ``dearest`` is the usage of the reservation: charged where neither tokens nor cost are told.
+        ``dearest`` is the usage of the reservation, charged where neither tokens nor cost are given.
         """
         known, returned, note = self._is_given(answer), answer.returned, ""
         if returned is not None:
@@ -199,15 +199,17 @@ class MeteredModel:
     def _note_of(self, returned: ReturnedCost, known: bool) -> str:
         """What a returned cost is remarkable for; logged too, once per kind."""
         given, listed = returned.usd, returned.listed
-        said, by_table = (f"{usd.normalize():f}" for usd in (given, listed))
+        by_reply, by_table = (f"{usd.normalize():f}" for usd in (given, listed))
         if not self._rate.by_the_token:
             return ""
         if returned.cap is not None:
-            note = f"the gateway says {said} USD, over the reservation: {returned.cap} is charged"
+            note = (
+                f"the gateway says {by_reply} USD, over the reservation: {returned.cap} is charged"
+            )
         elif not known:
-            note = f"the gateway counts no tokens and says {said} USD" if given else ""
+            note = f"the gateway counts no tokens and says {by_reply} USD" if given else ""
         elif abs(given - listed) > MAX_PRICE_DIFFERENCE * listed:
-            note = f"the gateway says {said} USD, the price table {by_table}"
+            note = f"the gateway says {by_reply} USD, the price table {by_table}"
         else:
             note = ""
         if note and (kind := note.translate(_NO_DIGITS)) not in self._noted:

@@ -33,6 +33,7 @@ from swe_router.records.frozen import (
 from swe_router.records.instance import DATASET, WORKDIR, Instance
 from swe_router.records.judged_verdict import JudgedVerdict
 from swe_router.records.safe_names import Name, checked_name
+from swe_router.records.served_calls import ServedCalls
 from swe_router.records.training_examples import Example, RecordedRun
 from swe_router.records.values import (
     ACCEPTANCE,
@@ -108,6 +109,7 @@ __all__ = [
     "ReturnedCost",
     "RouteDecision",
     "RunRecord",
+    "ServedCalls",
     "SkippedPlans",
     "Status",
     "Step",

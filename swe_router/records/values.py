@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from swe_router.records.conversation import Completion, ReturnedCost, Step, Usage
+from swe_router.records.conversation import Step, Usage
 from swe_router.records.cross_matrix import CrossMatrix
 from swe_router.records.frozen import SCHEMA, Evidence, FrozenRecord, Usd
 from swe_router.records.instance import Instance
 from swe_router.records.safe_names import Name
+from swe_router.records.served_calls import ServedCalls
 
 Exit = Literal[
     "submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted", "stop_loss"
@@ -142,12 +143,8 @@ class Trajectory(FrozenRecord):
     """Seal of the last step."""
     why: str = ""
     """What ended it, in words."""
-    served: Mapping[str, int] = Field(default_factory=dict, exclude_if=lambda served: not served)
-    """Of gateways: model and who served it -> calls."""
-    returned: ReturnedCost | None = Field(default=None, exclude_if=lambda cost: cost is None)
-    """What gateways say that its calls cost, of those of which they say it."""
-    usage_unknown: int = Field(default=0, exclude_if=lambda calls: not calls)
-    """Calls whose tokens nobody counted."""
+    served: ServedCalls | None = Field(default=None, exclude_if=lambda served: served is None)
+    """What gateways reported of its calls; None where none did and all tokens were counted."""
 
     @classmethod
     def of(cls, steps: Sequence[Step], exit: Exit, why: str) -> Trajectory:  # noqa: A002
@@ -159,25 +156,8 @@ class Trajectory(FrozenRecord):
             usd=sum((step.completion.usd for step in steps), Decimal(0)),
             seal=steps[-1].seal if steps else "",
             why=why,
-            served=_served([step.completion for step in steps]),
-            returned=_returned([step.completion for step in steps]),
-            usage_unknown=sum(step.completion.usage_unknown for step in steps),
+            served=ServedCalls.of([step.completion for step in steps]),
         )
-
-
-def _served(answers: Sequence[Completion]) -> dict[str, int]:
-    names = [f"{one.model} by {one.served_by}" for one in answers if one.served_by]
-    return {name: names.count(name) for name in dict.fromkeys(names)}
-
-
-def _returned(answers: Sequence[Completion]) -> ReturnedCost | None:
-    given = [one.returned for one in answers if one.returned is not None]
-    if not given:
-        return None
-    return ReturnedCost(
-        usd=sum((one.usd for one in given), Decimal(0)),
-        listed=sum((one.listed for one in given), Decimal(0)),
-    )
 
 
 class Failure(FrozenRecord):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from swe_router.records import Completion, Outcome, ReturnedCost, Trajectory
+from swe_router.records import Completion, Outcome, ReturnedCost, ServedCalls, Trajectory
 from swe_router.reports.run_summary import RunFacts
 
 MAX_DIFFERENCE = 0.01
@@ -21,11 +21,10 @@ def gateway_rows(facts: RunFacts) -> dict[str, dict[str, Any]]:
     for tier, ends in _by_tier(outcomes).items():
         served: Counter[str] = Counter()
         for end in ends:
-            served.update(end.served)
+            served.update(end.by)
         unknown = sum(end.usage_unknown for end in ends)
         costs = [end.returned for end in ends if end.returned is not None]
-        if served or unknown:
-            rows[tier] = {"served": dict(sorted(served.items())), "usage_unknown": unknown}
+        rows[tier] = {"served": dict(sorted(served.items())), "usage_unknown": unknown}
         if costs:
             usd = sum((one.usd for one in costs), Decimal(0))
             listed = sum((one.listed for one in costs), Decimal(0))
@@ -43,17 +42,20 @@ def gateway_lines(facts: RunFacts) -> list[str]:
             parts.append(_cost_words(row["returned_usd"], row["listed_usd"], row["difference"]))
         if row["usage_unknown"]:
             parts.append(f"{row['usage_unknown']} calls without counted tokens")
-        lines.append(f"{tier} by {'; '.join(parts)}" if row["served"] else f"{tier}: {parts[0]}")
+        lines.append(f"tier {tier}: {'; '.join(parts)}")
     return lines
 
 
 def attempt_line(end: Trajectory) -> str:
     """Who answered the calls of an attempt, and at what cost; empty without a gateway."""
-    parts = [f"{name} ({calls})" for name, calls in end.served.items()]
-    if end.returned is not None:
-        parts.append(_words_of(end.returned))
-    if end.usage_unknown:
-        parts.append(f"{end.usage_unknown} calls without counted tokens")
+    known = end.served
+    if known is None:
+        return ""
+    parts = [f"{name} ({calls})" for name, calls in known.by.items()]
+    if known.returned is not None:
+        parts.append(_words_of(known.returned))
+    if known.usage_unknown:
+        parts.append(f"{known.usage_unknown} calls without counted tokens")
     return "; ".join(parts)
 
 
@@ -67,10 +69,11 @@ def call_words(answer: Completion) -> str:
     return "; ".join(parts)
 
 
-def _by_tier(outcomes: Iterable[Outcome]) -> dict[str, list[Trajectory]]:
-    found: dict[str, list[Trajectory]] = {}
+def _by_tier(outcomes: Iterable[Outcome]) -> dict[str, list[ServedCalls]]:
+    found: dict[str, list[ServedCalls]] = {}
     for outcome in outcomes:
-        found.setdefault(outcome.arm.model, []).append(outcome.attempt.trajectory)
+        if (served := outcome.attempt.trajectory.served) is not None:
+            found.setdefault(outcome.arm.model, []).append(served)
     return found
 
 
