@@ -176,7 +176,7 @@ class MeteredModel:
     ) -> tuple[Completion, str]:
         """The answer with what it is charged, and what the ledger should note of that.
 
-        ``dearest`` is the usage of the reservation, charged where neither tokens nor cost are given.
+        ``dearest`` is what was reserved: charged where neither tokens nor cost are given.
         """
         known, returned, note = self._is_given(answer), answer.returned, ""
         if returned is not None:

@@ -17,7 +17,7 @@ class ServedCalls(FrozenRecord):
     by: Mapping[str, int] = Field(default_factory=dict)
     """Of gateways: the model and who served it -> calls."""
     returned: ReturnedCost | None = None
-    """Sums over the calls of which a gateway said what they cost."""
+    """Sums over the calls whose cost a gateway gave."""
     usage_unknown: int = 0
     """Calls whose tokens nobody counted."""
 
