@@ -26,11 +26,15 @@ else:
 
 MILLION = Decimal(1_000_000)
 USD_QUANTUM = Decimal("0.000000001")
-CacheTtl = Literal["5m", "1h"]
+Service = Literal["standard", "batch"]
+"""How a provider is asked to serve a call: at once, or within a day at a lower price."""
 
 _PROVIDER_OF_DIALECT = {"anthropic": "anthropic", "openai": "openai"}
 _EXTRA_CHARGES = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
 """Prices that our usage could not be multiplied with: such a model counts as unpriced."""
+_WRITE, _WRITE_1H = "cache_write_mtok", "cache_write_1h_mtok"
+_IN_BATCHES = {"processing": "batch"}
+"""How genai-prices names the service whose answers come within a day."""
 _TIMES_OF_DAY = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
 
 
@@ -45,11 +49,18 @@ class PriceBand(FrozenRecord):
     output: Usd
     cache_read: Usd
     cache_write: Usd
+    cache_write_1h: Usd | None = Field(default=None, exclude_if=lambda price: price is None)
+    """Of what is kept for an hour; None: as ``cache_write``. Runs from before had one price."""
+
+    @property
+    def price_of_1h_write(self) -> Decimal:
+        """USD per million tokens that are written into the cache for an hour."""
+        return self.cache_write if self.cache_write_1h is None else self.cache_write_1h
 
     @property
     def max_input_price(self) -> Decimal:
         """The highest price that an input token can have in this band."""
-        return max(self.input, self.cache_read, self.cache_write)
+        return max(self.input, self.cache_read, self.cache_write, self.price_of_1h_write)
 
 
 class PriceRate(FrozenRecord):
@@ -64,6 +75,7 @@ class PriceRate(FrozenRecord):
     source: str
     date: datetime.date
     """Day whose prices these are."""
+    service: Service = Field(default="standard", exclude_if=lambda name: name == "standard")
 
     @model_validator(mode="after")
     def _check_band_order(self) -> PriceRate:
@@ -88,7 +100,8 @@ class PriceRate(FrozenRecord):
             tokens = (
                 usage.input_tokens * band.input
                 + usage.cache_read_tokens * band.cache_read
-                + usage.cache_write_tokens * band.cache_write
+                + usage.cache_write_5m_tokens * band.cache_write
+                + usage.cache_write_1h_tokens * band.price_of_1h_write
                 + usage.output_tokens * band.output
             )
             exact = tokens / MILLION + Decimal(str(usage.seconds)) * self.per_second
@@ -116,9 +129,13 @@ class PriceRate(FrozenRecord):
             "input_tokens": band.input,
             "cache_read_tokens": band.cache_read,
             "cache_write_tokens": band.cache_write,
+            "cache_write_1h_tokens": band.price_of_1h_write,
         }
         dearest = max(kinds, key=lambda kind: kinds[kind])
-        return Usage(**{dearest: input_tokens}, output_tokens=output_tokens, seconds=seconds)
+        counts = {dearest: input_tokens}
+        if dearest == "cache_write_1h_tokens":
+            counts["cache_write_tokens"] = input_tokens
+        return Usage(**counts, output_tokens=output_tokens, seconds=seconds)
 
 
 def charged_usd(rate: PriceRate, usage: Usage, returned: ReturnedCost | None) -> Decimal:
@@ -176,23 +193,27 @@ def rate_for(
     dialect: str = "",
     base_url: str = "",
     on: datetime.date,
-    cache_ttl: CacheTtl = "5m",
+    service: Service = "standard",
+    hour: bool = False,
     table: Path | None = None,
     tier: str = "NAME",
 ) -> PriceRate:
     """The list price of a model on a day: eval/prices.toml first, else genai-prices.
 
     Where a provider's price varies over the day the dearest hour is taken, so that a budget
-    holds whenever the call is made. ``tier`` is only named in the message. Raises
-    ``UsageError`` for a model that has no price.
+    holds whenever the call is made. ``hour``: calls may ask that their prompt is kept for an hour,
+    so the price of that is in the bound of a call. ``tier`` is only named in the message. Raises
+    ``UsageError`` for a model that has no price, or none for its calls in batches.
     """
+    if service == "batch":
+        return _batch_rate(model, dialect, base_url, on, hour, tier)
     own = _rate_from_table(
         table or assets.assets_root() / "eval" / "prices.toml", model, dialect, on
     )
     if own is not None:
         return own
     found = _listed_model(model, dialect, base_url)
-    prices = [] if found is None else list(_prices_of_day(found, on))
+    prices = [] if found is None else list(_prices_of_day(found, on, {}))
     known = [price for price in prices if _is_fully_priced(price)]
     if not known:
         raise UsageError(
@@ -201,9 +222,30 @@ def rate_for(
             f' or say tiers.{tier}.price = "free"'
         )
     return PriceRate(
-        bands=_price_bands(known, cache_ttl),
+        bands=_price_bands(known, hour),
         source=f"genai-prices {genai_prices.__version__}",
         date=on,
+    )
+
+
+def _batch_rate(
+    model: str, dialect: str, base_url: str, on: datetime.date, hour: bool, tier: str
+) -> PriceRate:
+    """The listed price of a model's calls in batches, which a list must name as such."""
+    found = _listed_model(model, dialect, base_url)
+    named = found is not None and any(v.when == _IN_BATCHES for v in found.price_variants or ())
+    prices = list(_prices_of_day(found, on, _IN_BATCHES)) if found is not None and named else []
+    known = [price for price in prices if _is_fully_priced(price)]
+    if not known:
+        raise UsageError(
+            f"tier {tier!r}: no price in batches is known for model {model!r} on {on}:"
+            " run without --batch"
+        )
+    return PriceRate(
+        bands=_price_bands(known, hour),
+        source=f"genai-prices {genai_prices.__version__}, in batches",
+        date=on,
+        service="batch",
     )
 
 
@@ -237,23 +279,24 @@ def _is_fully_priced(price: types.ModelPrice) -> bool:
     return None not in prices and any(prices) and not any(extra)
 
 
-def _prices_of_day(model: types.ModelInfo, on: datetime.date) -> Iterable[types.ModelPrice]:
+def _prices_of_day(
+    model: types.ModelInfo, on: datetime.date, context: Mapping[str, str]
+) -> Iterable[types.ModelPrice]:
     for slot in _TIMES_OF_DAY:
-        yield model.get_prices(datetime.datetime.combine(on, slot, datetime.UTC))
+        yield model.get_prices(datetime.datetime.combine(on, slot, datetime.UTC), dict(context))
 
 
-def _price_bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[PriceBand, ...]:
-    write = "cache_write_mtok" if cache_ttl == "5m" else "cache_write_1h_mtok"
-    fields = ("input_mtok", "output_mtok", "cache_read_mtok", write)
+def _price_bands(prices: list[types.ModelPrice], hour: bool) -> tuple[PriceBand, ...]:
+    fields = ("input_mtok", "output_mtok", "cache_read_mtok", _WRITE, _WRITE_1H)
     starts = {0}
     for price in prices:
         for value in (getattr(price, name, None) for name in fields):
             if isinstance(value, types.TieredPrices):
                 starts |= {step.start for step in value.tiers}
-    return tuple(_price_band(prices, write, start) for start in sorted(starts))
+    return tuple(_price_band(prices, hour, start) for start in sorted(starts))
 
 
-def _price_band(prices: list[types.ModelPrice], write: str, start: int) -> PriceBand:
+def _price_band(prices: list[types.ModelPrice], hour: bool, start: int) -> PriceBand:
     def dearest(name: str) -> Decimal:
         # A kind of input without a price of its own costs what uncached input costs.
         given = (getattr(price, name, None) for price in prices)
@@ -262,12 +305,14 @@ def _price_band(prices: list[types.ModelPrice], write: str, start: int) -> Price
             for value, price in zip(given, prices, strict=True)
         )
 
+    has_1h = hour and any(getattr(price, _WRITE_1H, None) is not None for price in prices)
     return PriceBand(
         above=start,
         input=dearest("input_mtok"),
         output=dearest("output_mtok"),
         cache_read=dearest("cache_read_mtok"),
-        cache_write=dearest(write),
+        cache_write=dearest(_WRITE),
+        cache_write_1h=dearest(_WRITE_1H) if has_1h else None,
     )
 
 

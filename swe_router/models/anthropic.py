@@ -238,7 +238,7 @@ class AnthropicModel:
         )
         return Completion(
             message=message,
-            usage=_usage(body.get("usage"), seconds),
+            usage=_usage(body.get("usage"), seconds, self._tier.options.get("cache_ttl", "5m")),
             stop=_STOPS.get(str(body.get("stop_reason")), "end"),
             model=str(body.get("model") or ""),
             request_id=http_calls.redact_key(headers.get("request-id", ""), self._key),
@@ -296,14 +296,24 @@ def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
     return blocks
 
 
-def _usage(usage: Any, seconds: float) -> Usage:
-    """``input_tokens`` of this API leaves the cached tokens out already."""
+def _usage(usage: Any, seconds: float, ttl: str) -> Usage:
+    """``input_tokens`` of this API leaves the cached tokens out already.
+
+    A server that does not say for how long the cache keeps what was written is taken to have done
+    as the marks asked (``ttl``).
+    """
     details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
+    writes = usage.get("cache_creation") if isinstance(usage, Mapping) else None
     try:
+        written = http_calls.first_token_count(usage, "cache_creation_input_tokens")
+        kept_1h = http_calls.first_token_count(writes, "ephemeral_1h_input_tokens")
+        if not isinstance(writes, Mapping) and ttl == "1h":
+            kept_1h = written
         return Usage(
             input_tokens=http_calls.first_token_count(usage, "input_tokens"),
             cache_read_tokens=http_calls.first_token_count(usage, "cache_read_input_tokens"),
-            cache_write_tokens=http_calls.first_token_count(usage, "cache_creation_input_tokens"),
+            cache_write_tokens=max(written, kept_1h),
+            cache_write_1h_tokens=kept_1h,
             output_tokens=http_calls.first_token_count(usage, "output_tokens"),
             reasoning_tokens=http_calls.first_token_count(details, "thinking_tokens"),
             seconds=seconds,

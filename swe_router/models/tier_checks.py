@@ -6,11 +6,10 @@ import datetime
 import urllib.parse
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import cast
 
 from swe_router import gateways, prices
 from swe_router.errors import UsageError
-from swe_router.prices import CacheTtl, PriceRate
+from swe_router.prices import PriceRate
 from swe_router.settings import Price, Tier
 
 NOTICE_DAYS = 30
@@ -101,7 +100,7 @@ def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date)
         dialect=tier.dialect,
         base_url=tier.base_url,
         on=on,
-        cache_ttl=cast(CacheTtl, tier.options.get("cache_ttl", "5m")),
+        hour=tier.options.get("cache_ttl", "5m") != "5m",
         tier=name,
     )
 

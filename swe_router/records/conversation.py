@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swe_router.records.frozen import FrozenRecord, Usd, digest_of
 
@@ -21,6 +21,10 @@ class Usage(FrozenRecord):
     """Uncached input."""
     cache_read_tokens: int = Field(default=0, ge=0)
     cache_write_tokens: int = Field(default=0, ge=0)
+    """All that was written into the cache, for whatever time."""
+    cache_write_1h_tokens: int = Field(default=0, ge=0, exclude_if=lambda tokens: not tokens)
+    """Part of ``cache_write_tokens`` that is kept for an hour. Left out of records while 0, so
+    that those of earlier versions stay what they were."""
     output_tokens: int = Field(default=0, ge=0)
     """Output, reasoning included."""
     reasoning_tokens: int = Field(default=0, ge=0)
@@ -28,15 +32,27 @@ class Usage(FrozenRecord):
     seconds: float = Field(default=0.0, ge=0)
     """Wall seconds of the calls: what a GPU-hour price is multiplied with."""
 
+    @model_validator(mode="after")
+    def _check_1h_part(self) -> Usage:
+        if self.cache_write_1h_tokens > self.cache_write_tokens:
+            raise ValueError("more tokens are kept for an hour than were written into the cache")
+        return self
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             seconds=self.seconds + other.seconds,
         )
+
+    @property
+    def cache_write_5m_tokens(self) -> int:
+        """What was written into the cache for its usual time."""
+        return self.cache_write_tokens - self.cache_write_1h_tokens
 
     @property
     def prompt_tokens(self) -> int:

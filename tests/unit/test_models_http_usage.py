@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel
-from tests.doubles.providers import LIMITS, RATE, TALK, every_dialect, plain, reply, serve
+from tests.doubles.providers import LIMITS, RATE, TALK, every_dialect, model, plain, reply, serve
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,21 @@ def test_a_usage_that_is_no_usage_costs_the_reservation_and_not_the_answer(
     answer = meter.complete(TALK, limits=LIMITS)
     assert answer.message.content == "ok"
     assert answer.usd == hold.spent == worst
+
+
+@pytest.mark.parametrize(
+    ("ttl", "writes", "kept_1h"),
+    [
+        ("5m", {"ephemeral_5m_input_tokens": 12, "ephemeral_1h_input_tokens": 8}, 8),
+        ("1h", {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 0}, 0),
+        ("1h", None, 20),  # a gateway that does not split it: as the marks asked
+        ("5m", None, 0),
+    ],
+)
+def test_what_is_written_for_an_hour_is_counted_apart(httpserver, ttl, writes, kept_1h):
+    usage = {"input_tokens": 7, "cache_creation_input_tokens": 20, "output_tokens": 5}
+    usage |= {"cache_creation": writes} if writes else {}
+    serve(httpserver, "anthropic", reply("anthropic", usage=usage))
+    url = httpserver.url_for("").rstrip("/")
+    used = model("anthropic", url, options={"cache_ttl": ttl}).complete(TALK, limits=LIMITS).usage
+    assert (used.cache_write_tokens, used.cache_write_1h_tokens) == (20, kept_1h)

@@ -105,10 +105,48 @@ def test_a_long_prompt_prices_the_whole_call_at_its_band():
 
 
 def test_an_hour_of_cache_is_written_at_its_own_price():
-    five = prices.rate_for("claude-sonnet-5-5", dialect="anthropic", on=DAY).bands[0]
-    hour = prices.rate_for("claude-sonnet-5-5", dialect="anthropic", on=DAY, cache_ttl="1h")
-    assert five.cache_write == five.input * D("1.25")
-    assert hour.bands[0].cache_write == five.input * 2
+    both = prices.rate_for("claude-sonnet-5-5", dialect="anthropic", on=DAY, hour=True)
+    band = both.bands[0]
+    assert (band.input, band.cache_write, band.cache_write_1h) == (D(2), D("2.5"), D(4))
+    written = Usage(cache_write_tokens=1_000_000, cache_write_1h_tokens=400_000)
+    assert both.usd(written) == D("0.6") * D("2.5") + D("0.4") * 4
+    assert both.max_usd(1_000_000, 0, 0) == 4
+    assert both.usd(both.max_usage(1_000_000, 0, 0)) == 4
+
+
+def test_a_bound_has_no_hour_of_cache_where_no_call_may_ask_for_one():
+    rate = prices.rate_for("claude-sonnet-5-5", dialect="anthropic", on=DAY)
+    assert rate.max_usd(1_000_000, 0, 0) == D("2.5")
+
+
+def test_a_rate_of_before_the_two_writes_prices_both_alike():
+    sealed = {"above": 0, "input": "2", "output": "10", "cache_read": "0.1", "cache_write": "4"}
+    rate = prices.PriceRate.model_validate({"bands": [sealed], "source": "s", "date": "2026-11-24"})
+    written = Usage(cache_write_tokens=1_000_000, cache_write_1h_tokens=400_000)
+    assert rate.usd(written) == 4
+    assert rate.model_dump(mode="json")["bands"] == [sealed]
+    assert "service" not in rate.model_dump(mode="json")
+    assert "cache_write_1h_tokens" not in Usage(cache_write_tokens=5).model_dump()
+
+
+def test_more_kept_for_an_hour_than_written_is_no_usage():
+    with pytest.raises(ValueError, match="hour"):
+        Usage(cache_write_tokens=1, cache_write_1h_tokens=2)
+
+
+def test_a_batch_is_priced_as_its_list_says_and_not_at_half_of_everything():
+    rate = prices.rate_for("o3", dialect="openai", on=DAY, service="batch")
+    band = rate.bands[0]
+    # o3's cache reads have no discount in batches.
+    assert (band.input, band.output, band.cache_read) == (D(1), D(4), D("0.5"))
+    assert rate.service == "batch"
+    long = prices.rate_for("claude-haiku-5-5", dialect="anthropic", on=DAY, service="batch")
+    assert long.usd(Usage(input_tokens=100_001)) == D("0.02500025")
+
+
+def test_a_model_without_a_price_in_batches_is_refused():
+    with pytest.raises(UsageError, match="no price in batches is known for model 'kimi-k2'"):
+        prices.rate_for("kimi-k2", dialect="openai", on=DAY, service="batch")
 
 
 def test_a_price_that_varies_over_the_day_is_taken_at_its_dearest():
