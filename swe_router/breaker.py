@@ -323,11 +323,9 @@ class Breaker:
             elif after.paused:
                 line = f"{service}: still {after.cause}"
             if line:
-                line += (
-                    f"; knocking again in {after.next - now:.0f} s,"
-                    " given up in"
-                    f" {max(0.0, after.since + patience.max_wait_seconds(after) - now):.0f} s"
-                )
+                left = after.since + patience.max_wait_seconds(after) - now
+                until = f"given up in {max(0.0, left):.0f} s" if left < inf else "it is coming back"
+                line += f"; knocking again in {after.next - now:.0f} s, {until}"
         if line:
             self.notify(line)
 

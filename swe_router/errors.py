@@ -8,6 +8,7 @@ SweRouterError
    │                   RateLimited · Overloaded · NoAnswer · Refused · BadReply · ContextTooLong
    │                   NotProcessed · BatchGone (of calls that were sent in a batch)
    ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
+   ├─ ServerFailed     a model server of our own did not start, or crashed too often
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
    ├─ StillAway        what the run waited for was given up, or the run stopped: the work is owed
    └─ ScaffoldError · VerifierError · GradingError · JournalError
@@ -218,6 +219,12 @@ class DiskFull(SandboxError):
     retry = False
     says_nothing_of_instance = True
     cause = "disk full"
+
+
+class ServerFailed(BoundaryError):
+    """A model server that ``serve`` started did not become healthy, or crashed too often."""
+
+    retry = False
 
 
 class LedgerRefused(BoundaryError):

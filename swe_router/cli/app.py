@@ -15,6 +15,7 @@ from swe_router.cli import (
     outcomes_commands,
     report_commands,
     run_commands,
+    serve_command,
     verify_command,
 )
 from swe_router.errors import UsageError
@@ -35,7 +36,7 @@ COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
         features_command.features,
         report_commands.calibrate,
     ),
-    "This machine": (machine_commands.clean, machine_commands.doctor),
+    "This machine": (serve_command.serve, machine_commands.doctor, machine_commands.clean),
 }
 """Panel of ``--help`` -> its commands."""
 

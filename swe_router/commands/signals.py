@@ -66,6 +66,28 @@ def graceful_stop(
 
 
 @contextmanager
+def on_stop_signals(
+    stopping: threading.Event,
+    say: Callable[[str], None],
+    message: str,
+    *,
+    force_quit: Callable[[], None] = end_process,
+) -> Iterator[None]:
+    """The first of ``STOP_SIGNALS`` sets ``stopping``; the second one calls ``force_quit``."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stopping.is_set():
+            force_quit()
+            return
+        stopping.set()
+        with contextlib.suppress(RuntimeError):
+            say(message)
+
+    with _handling_signals(handle):
+        yield
+
+
+@contextmanager
 def interruptible() -> Iterator[None]:
     """Any of ``STOP_SIGNALS`` is a ``KeyboardInterrupt``: ``with`` and ``finally`` clean up."""
 

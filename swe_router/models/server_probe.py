@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from swe_router import served_endpoints
 from swe_router.errors import ModelError, NoAnswer, NoConnection
 from swe_router.lazy_imports import deferred_module
 from swe_router.settings import Tier
@@ -77,9 +78,12 @@ def serves_model(tier: Tier, key: str, *, seconds: float = SECONDS) -> bool:
 def check_server(tier: Tier, key: str) -> None:
     """Raise the ``ModelError`` that every call would meet now.
 
-    Nobody there, no answer, a gateway without a server behind it; what a server says of the key
-    or the model is left to the call itself.
+    Nobody there, no answer, a gateway without a server behind it, a server that ``swe-router
+    serve`` is starting; what a server says of the key or the model is left to the call itself.
     """
+    served = served_endpoints.endpoint_at(tier.base_url)
+    if served is not None and served.state in served_endpoints.COMING:
+        raise NoConnection(f"swe-router serve is {served.state} the server: {served.why}")
     found = list_models(tier, key, seconds=min(SECONDS, tier.timeout))
     if found is not None and found.status in {502, 503, 521, 522, 523, 529}:
         raise NoAnswer(f"HTTP {found.status}: {found.text}", status=found.status)
@@ -99,7 +103,8 @@ def _headers(tier: Tier, key: str) -> dict[str, str]:
     if not key:
         return {}
     if tier.dialect == "anthropic":
-        return {"x-api-key": key, "anthropic-version": "2023-06-01"}
+        own = {} if not tier.base_url else {"authorization": f"Bearer {key}"}  # vLLM reads no other
+        return {"x-api-key": key, "anthropic-version": "2023-06-01", **own}
     return {"authorization": f"Bearer {key}"}
 
 

@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Mapping
 from decimal import Decimal
 
-from swe_router import gateways, prices
+from swe_router import gateways, prices, served_endpoints
 from swe_router.errors import UsageError
 from swe_router.prices import PriceRate
 from swe_router.settings import Price, Tier
@@ -21,8 +21,9 @@ _CLOUDS = ("anthropic", "openai")
 def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
     """The key of a tier, empty where it needs none.
 
-    Raises ``UsageError`` that names the tier and the variable, for a missing key and for a
-    tier that cannot be reached as it is declared.
+    A server that ``swe-router serve`` keeps up on this machine has a key of its own, which is
+    taken where the environment has none. Raises ``UsageError`` that names the tier and the
+    variable, for a missing key and for a tier that cannot be reached as it is declared.
     """
     if tier.base_url and not tier.base_url.startswith(("http://", "https://")):
         raise UsageError(
@@ -38,8 +39,10 @@ def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
     if not tier.api_key_env:
         if tier.dialect in _CLOUDS and not tier.base_url:
             raise UsageError(f"tiers.{name}.api_key_env is missing: which variable holds the key?")
-        return ""
-    key = environ.get(tier.api_key_env, "").strip()
+        return served_endpoints.key_at(tier.base_url, served_endpoints.endpoints_folder(environ))
+    key = environ.get(tier.api_key_env, "").strip() or served_endpoints.key_at(
+        tier.base_url, served_endpoints.endpoints_folder(environ)
+    )
     if not key:
         raise UsageError(
             f"tier {name!r} needs a key: set the environment variable {tier.api_key_env}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from swe_router import active_clock, recorded_verdicts
+from swe_router import active_clock, recorded_verdicts, served_endpoints
 from swe_router.breaker import Breaker, Patience
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header
@@ -44,7 +45,7 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
 
     made = Breaker(
         run.path,
-        lambda service: _patience_for(with_patience(run, header.settings), service),
+        lambda service: patience_for(with_patience(run, header.settings), service),
         stopping=run.stopping,
         on_give_up=gave_up,
         limit_clock=active_clock.now,
@@ -158,11 +159,17 @@ def _leaf_settings(
     return found
 
 
-def _patience_for(settings: Settings, service: str) -> Patience:
+def patience_for(settings: Settings, service: str) -> Patience:
+    """How long a service is waited for: without end while ``serve`` brings its server back."""
     usual = Patience(**settings.breaker.model_dump())
     for name, tier in settings.tiers.items():
+        if service_name(name) != service:
+            continue
+        served = served_endpoints.endpoint_at(tier.base_url)
+        if served is not None and served.state in served_endpoints.COMING:
+            return replace(usual, give_up_seconds=inf)  # serve itself gives up after some crashes
         own = tier.give_up_seconds
-        if service_name(name) == service and own is not None:
+        if own is not None:
             return replace(usual, give_up_seconds=own, refused_seconds=own)
     return usual
 

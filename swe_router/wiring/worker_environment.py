@@ -12,7 +12,7 @@ PASSED_VARIABLES = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"),
-    *("HF_HOME", "HF_ENDPOINT", "HF_TOKEN", "HOME", "XDG_CACHE_HOME", "TMPDIR"),
+    *("HF_HOME", "HF_ENDPOINT", "HF_TOKEN", "HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "TMPDIR"),
 )
 """Variables that this program and its libraries read, in addition to the tiers' keys."""
 

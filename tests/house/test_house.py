@@ -45,7 +45,11 @@ def test_no_file_is_longer_than_400_lines():
 
 def test_no_function_is_longer_than_60_lines():
     # These are the lists of their options: typer wants them in the signature.
-    spared = {"swe_router/cli/run_commands.py:run", "swe_router/cli/verify_command.py:verify"}
+    spared = {
+        "swe_router/cli/run_commands.py:run",
+        "swe_router/cli/serve_command.py:serve",
+        "swe_router/cli/verify_command.py:verify",
+    }
     long = {
         where: length
         for path in SOURCES

@@ -1,0 +1,1 @@
+"""``serve``: a model of the local tier, started and watched."""
