@@ -7,9 +7,11 @@ from pathlib import Path
 
 from swe_router import jsonl
 from swe_router.errors import UsageError
-from swe_router.journal.header import header_of_run
+from swe_router.estimates.caching.cache_use import CacheTally, add_settled
+from swe_router.journal.header import Header, header_of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
+from swe_router.ledger.state import LedgerState
 from swe_router.reports.run_summary import RunFacts, RunSpending, run_summary
 
 __all__ = ["RunFacts", "read_run_facts", "run_summary"]
@@ -41,7 +43,16 @@ def read_run_facts(run: RunFolder) -> RunFacts:
         tiers=header.settings.ladder,
         seconds=_worked_seconds(run.path / "sessions.jsonl"),
         uses_recordings=header.recordings,
+        cache=_cache_tally(state, header),
     )
+
+
+def _cache_tally(state: LedgerState, header: Header) -> CacheTally:
+    """What the caches saved and what their breaks cost, from the settled calls."""
+    tally = CacheTally(header.rates)
+    for call in state.settled_calls:
+        add_settled(tally, call.tier, call.key, call.usage)
+    return tally
 
 
 def _worked_seconds(path: Path) -> float:

@@ -10,10 +10,13 @@ from swe_router import suggest
 from swe_router.commands import run_facts
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
+from swe_router.estimates.caching import cache_use
+from swe_router.estimates.caching.cache_use import CacheBreak
 from swe_router.integrity import consistency
 from swe_router.integrity.locate import find_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import LATEST_LINK, RunFolder
+from swe_router.records import RunRecord, Step
 from swe_router.reports import exit_status, gateway_facts, run_rows, run_text
 
 MAX_LISTED_IDS = 12
@@ -40,15 +43,25 @@ def show_run(
             facts=record.model_dump(mode="json"), view=run_text.record_view(record, known)
         )
     ids = [one.attempt.id for one in record.outcomes]
-    steps = InstanceLog(run.attempt_folder(instance_id)).steps(_matching_attempt(attempt_id, ids))
+    wanted = _matching_attempt(attempt_id, ids)
+    steps = InstanceLog(run.attempt_folder(instance_id)).steps(wanted)
     if not steps:
         raise UsageError(
             f"{instance_id} has no steps of attempt {attempt_id!r}: there is"
             f" {', '.join(ids) or 'none'}"
         )
     return CommandResult(
-        facts=[s.model_dump(mode="json") for s in steps], view=run_text.steps_view(steps)
+        facts=[s.model_dump(mode="json") for s in steps],
+        view=run_text.steps_view(steps, _cache_breaks(steps, wanted, record, known)),
     )
+
+
+def _cache_breaks(
+    steps: Sequence[Step], attempt_id: str, record: RunRecord, facts: run_facts.RunFacts
+) -> Sequence[CacheBreak | None]:
+    """The break of each step of an attempt, at the rates of the run."""
+    tiers = {one.attempt.id: one.arm.model for one in record.outcomes}
+    return cache_use.tally_of_steps(steps, tiers[attempt_id], facts.cache.rates)[1]
 
 
 def _find_run(run_name: str, runs_folder: Path, instance: str | None) -> RunFolder:
@@ -87,6 +100,7 @@ def summary_facts(run: RunFolder, facts: run_facts.RunFacts) -> dict[str, Any]:
         "unused": float(money.unused),
         "ended": exit_status.run_ending(facts.instances, facts.records),
         "tokens": run_rows.token_totals(used),
+        "cache": run_rows.cache_facts(facts),
         "rows": run_rows.instance_rows(facts),
         **({"gateways": served} if (served := gateway_facts.gateway_rows(facts)) else {}),
         **({"notes": notes} if notes else {}),

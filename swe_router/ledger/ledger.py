@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from swe_router.ledger.state import (
     OVERHEAD,
     UNFINISHED,
     ZERO,
+    CallState,
     Fate,
     Figures,
     HoldState,
@@ -136,6 +137,11 @@ class Ledger:
                 calls_out=len(state.submitted),
                 batches_out=len(state.batches_out()),
             )
+
+    def settled_since(self, number: int) -> Sequence[CallState]:
+        """The calls that were settled after the first ``number``, in order."""
+        with self._log.locked():
+            return tuple(self._state.settled_calls[number:])
 
     def figures(self) -> Figures:
         """The closing figures; what dead processes left unanswered is charged first."""

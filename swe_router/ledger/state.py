@@ -98,6 +98,8 @@ class CallState:
     charged: Decimal = ZERO
     batched: bool = False
     """Made for a batch: while it is open, nothing was sent."""
+    usage: Mapping[str, Any] | None = None
+    """What the answer used, as its settlement says; None while there is none."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ class LedgerState:
     """By tier."""
     lost: dict[str, Decimal] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)
+    settled_calls: list[CallState] = field(default_factory=list)
+    """In the order in which they were settled."""
     by_key: dict[str, Decimal] = field(default_factory=dict)
     by_instance: dict[str, Decimal] = field(default_factory=dict)
     """Spent, by what stands before the first ``/`` of a key."""
@@ -296,6 +300,8 @@ class LedgerState:
         self._close(call, "settled", usd)
         _add(self.settled, call.tier, usd)
         self.answered[call.tier] = self.answered.get(call.tier, 0) + 1
+        call.usage = entry.get("usage")
+        self.settled_calls.append(call)
         self.overrun += max(ZERO, usd - call.usd)
 
     def _void(self, entry: Mapping[str, Any]) -> None:

@@ -15,7 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from swe_router.estimates.caching.cache_use import CacheUse
 from swe_router.records import RunRecord
+from swe_router.reports import cache_text
 from swe_router.reports.run_text import usd_text
 from swe_router.reports.sentences import counted_noun
 
@@ -54,6 +56,7 @@ class LiveView:
         self._begun = clock()
         self._spent = Decimal(0)
         self._earlier = 0
+        self._cache = ""
         self._away: dict[str, str] = {}
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
@@ -91,6 +94,10 @@ class LiveView:
         """What is settled, and the cap, which may have been raised meanwhile; USD."""
         self._spent, self._budget = value, budget
 
+    def cached(self, use: CacheUse) -> None:
+        """What prompt caches did in all calls so far."""
+        self._cache = cache_text.cache_sentence(use)
+
     def skipped(self, count: int) -> None:
         """Instances that an earlier launch concluded."""
         self._done += count
@@ -117,7 +124,8 @@ class LiveView:
 
     def _totals_line(self, now: float) -> str:
         """Money and time, as a terminal and a log say them."""
-        return f"{usd_text(self._spent)} of {usd_text(self._budget)} spent, {self._eta_text(now)}"
+        money = f"{usd_text(self._spent)} of {usd_text(self._budget)} spent, {self._eta_text(now)}"
+        return f"{money}; {self._cache}" if self._cache else money
 
     def say(self, message: str) -> None:
         """One line of talk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from swe_router.estimates.caching.cache_use import CacheUse
 from swe_router.records import Outcome, Usage
 from swe_router.reports.run_summary import RunFacts, standing_of, submitted_tier
 
@@ -27,9 +28,34 @@ def token_totals(usages: Iterable[Usage]) -> dict[str, Any]:
     }
 
 
+def cache_row(use: CacheUse) -> dict[str, Any]:
+    """What prompt caches did in some calls; ``saved_usd`` is null where no price is known."""
+    return {
+        "share": None if use.share is None else round(use.share, 4),
+        "saved_usd": None if use.saved_usd is None else float(use.saved_usd),
+        "breaks": use.breaks,
+        "break_tokens": use.break_tokens,
+        "break_usd": float(use.break_usd),
+    }
+
+
+def cache_facts(facts: RunFacts) -> dict[str, Any]:
+    """What prompt caches did in all calls, and by tier."""
+    return {
+        **cache_row(facts.cache.whole),
+        "by_tier": {name: cache_row(use) for name, use in facts.cache.by_tier.items()},
+    }
+
+
 def instance_rows(facts: RunFacts) -> list[dict[str, Any]]:
     """One row per instance, in the run's order; ``attempts`` holds one row per attempt."""
     return [_instance_row(facts, name) for name in facts.instances]
+
+
+def cache_of_attempt(facts: RunFacts, outcome: Outcome) -> CacheUse:
+    """What prompt caches did in one attempt."""
+    one = outcome.attempt
+    return facts.cache.by_conversation.get(f"{one.instance_id}/{one.id}", CacheUse())
 
 
 def _instance_row(facts: RunFacts, name: str) -> dict[str, Any]:
@@ -47,11 +73,11 @@ def _instance_row(facts: RunFacts, name: str) -> dict[str, Any]:
         "seconds": record.seconds,
         "stop": record.stop,
         "tokens": token_totals(o.attempt.trajectory.usage for o in record.outcomes),
-        "attempts": [_attempt_row(one) for one in record.outcomes],
+        "attempts": [_attempt_row(one, facts) for one in record.outcomes],
     }
 
 
-def _attempt_row(outcome: Outcome) -> dict[str, Any]:
+def _attempt_row(outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
     one = outcome.attempt
     return {
         "id": one.id,
@@ -65,4 +91,5 @@ def _attempt_row(outcome: Outcome) -> dict[str, Any]:
         "accepted": outcome.accepted,
         "verdicts": {v.verifier: v.outcome for v in outcome.verdicts},
         "tokens": token_totals([one.trajectory.usage]),
+        "cache": cache_row(cache_of_attempt(facts, outcome)),
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from swe_router.estimates.caching.cache_use import CacheTally
 from swe_router.records import Grade, RunRecord
 
 OVERHEAD_TIER = "overhead"
@@ -53,6 +54,8 @@ class RunFacts:
     seconds: float
     uses_recordings: bool = False
     """The models were recordings, not models."""
+    cache: CacheTally = field(default_factory=lambda: CacheTally({}))
+    """What prompt caches did, by tier and by ``INSTANCE/ATTEMPT``."""
 
 
 def standing_of(facts: RunFacts, instance_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router import terminal
+from swe_router.estimates.caching.cache_use import CacheBreak, CacheUse
 from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
-from swe_router.reports import gateway_facts
+from swe_router.reports import cache_text, gateway_facts
 from swe_router.reports.fitted_table import FittedTable
-from swe_router.reports.run_rows import token_totals
+from swe_router.reports.run_rows import cache_of_attempt, token_totals
 from swe_router.reports.run_summary import (
     RunFacts,
     run_summary,
@@ -102,11 +103,12 @@ def closing_view(facts: RunFacts) -> RenderableType:
     """The closing summary."""
     facts_json = run_summary(facts)
     tiers = Table(box=None, pad_edge=False)
-    for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out"):
+    for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out", "saved"):
         tiers.add_column(name, justify="left" if name == "tier" else "right", no_wrap=True)
     for name, row in facts_json["by_tier"].items():
         used = _token_texts([o.attempt.trajectory.usage for record in facts.records.values()
                         for o in record.outcomes if o.arm.model == name])  # fmt: skip
+        used.append(cache_text.saved_cell(facts.cache.by_tier.get(name, CacheUse())))
         tiers.add_row(name, str(row["attempts"]), usd_text(row["usd"]), str(row["resolved"]), *used)
     money = facts.spending
     parts: list[RenderableType] = [
@@ -125,6 +127,8 @@ def closing_view(facts: RunFacts) -> RenderableType:
         ),
     ]
     parts += [Text(f"served: {line}") for line in gateway_facts.gateway_lines(facts)]
+    if saved := cache_text.cache_sentence(facts.cache.whole):
+        parts.append(Text(saved))
     for at, by, raised in money.budget_raises:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
         parts.append(Text(f"the cap was raised to {usd_text(raised)} by {by} on {when}"))
@@ -192,7 +196,7 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
     for outcome in record.outcomes:
         if outcome.imported:
             parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
-            parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
+            parts += _outcome_lines(outcome, facts, chosen=outcome.attempt.id == record.chosen)
     for number, decided in enumerate(record.decisions, 1):
         seen = f"saw {usd_text(decided.purse.free)} left, {decided.purse.instances_left} instances"
         if decided.purse.own is not None:
@@ -202,14 +206,14 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
             continue
         for _ in decided.decision.plans:
             for outcome in _take_outcomes_of_next_plan(left):
-                parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
+                parts += _outcome_lines(outcome, facts, chosen=outcome.attempt.id == record.chosen)
         for gone in record.left_out:
             if gone.move == number - 1:
                 names = (
                     f"{counted_noun(len(gone.attempts), 'attempt')} ({', '.join(gone.attempts)})"
                 )
                 parts.append(Text(f"  left out: {names}: {gone.why}", style="yellow"))
-    parts += [line for outcome in left for line in _outcome_lines(outcome, chosen=False)]
+    parts += [line for outcome in left for line in _outcome_lines(outcome, facts, chosen=False)]
     return Group(*parts)
 
 
@@ -222,14 +226,21 @@ def _take_outcomes_of_next_plan(remaining: list[Outcome]) -> list[Outcome]:
     return taken
 
 
-def steps_view(steps: Sequence[Step]) -> RenderableType:
-    """Every step of an attempt: the message of the model, its actions and their output."""
+def steps_view(
+    steps: Sequence[Step], cache_breaks: Sequence[CacheBreak | None] = ()
+) -> RenderableType:
+    """Every step of an attempt: the message of the model, its actions and their output.
+
+    ``cache_breaks`` has the break of each step, or None; empty says nothing of them.
+    """
     parts: list[RenderableType] = []
-    for step in steps:
+    for step, broken in zip_longest(steps, cache_breaks[: len(steps)]):
         message = step.completion.message.content.strip()
         parts.append(Text(_step_heading(step), style="cyan"))
         if step.note:
             parts.append(Text(f"  note: {step.note}", style="yellow"))
+        if broken is not None:
+            parts.append(Text(f"  {cache_text.break_sentence(broken)}", style="yellow"))
         if message:
             parts.append(Text(message))
         for action in step.actions:
@@ -259,7 +270,7 @@ def report_markdown(facts: RunFacts) -> str:
     return f"# Run {facts.run_name}\n\n```\n{captured.get().rstrip()}\n```\n"
 
 
-def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
+def _outcome_lines(outcome: Outcome, facts: RunFacts, *, chosen: bool) -> list[RenderableType]:
     attempt = outcome.attempt
     mark = "  <- handed in" if chosen else ""
     elsewhere = " paid elsewhere" if outcome.imported else ""
@@ -276,6 +287,8 @@ def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
         lines.append(Text(f"    tokens: {prompt} in ({cached} from the cache), {output} out"))
     if served := gateway_facts.attempt_line(attempt.trajectory):
         lines.append(Text(f"    served: {served}"))
+    if saved := cache_text.cache_sentence(cache_of_attempt(facts, outcome)):
+        lines.append(Text(f"    cache: {saved}"))
     if attempt.failure:
         lines.append(Text(f"    broke: {attempt.failure.kind}: {attempt.failure.message}", "red"))
     if outcome.candidate is not None and outcome.candidate.patch:

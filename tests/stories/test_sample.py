@@ -78,7 +78,7 @@ def test_the_sample_shows_a_summary_whose_tiers_sum_to_its_cost(capsys):
     assert list(told) == [
         *("run", "split", "policy", "instances", "resolved", "unresolved", "ungraded", "empty"),
         *("usd", "budget", "escalated", "seconds", "by_tier", "settled", "lost", "reserved"),
-        *("unused", "ended", "tokens", "rows"),
+        *("unused", "ended", "tokens", "cache", "rows"),
     ]
     assert sum(tier["usd"] for tier in told["by_tier"].values()) == told["usd"] <= told["budget"]
     assert 0 < told["resolved"] < told["instances"]

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
+from swe_router.estimates.caching.cache_use import CacheUse
 from swe_router.reports.live_view import LiveView
 from tests.doubles.judged import attempt, patch, record
 
@@ -79,3 +80,10 @@ def test_a_paused_tier_stands_in_the_view_with_its_cause(clock):
     assert "o3 is waited for: no connection" in lines_of(shown, console)
     shown.paused({})
     assert not any("waited" in line for line in lines_of(shown, console))
+
+
+def test_what_caches_saved_stands_with_the_money(clock):
+    shown, console = view(clock, terminal=True)
+    shown.cached(CacheUse(1000, 820, Decimal("0.25"), 2, 50, Decimal("0.01")))
+    lines = " ".join(lines_of(shown, console))
+    assert "82% of the prompts read from the cache, $0.2500 saved; 2 breaks cost" in lines

@@ -79,6 +79,7 @@ def test_no_line_of_show_is_a_python_repr(capsys):
     assert "tests broke: tests/test_cli.py::test_dump" in text
     assert "(s)" not in text
     assert re.search(r"tokens: [\d,]+ in \(\d+% from the cache\), [\d,]+ out", text)
+    assert re.search(r"cache: \d+% of the prompts read from the cache, \$0\.\d{4} saved", text)
 
 
 @pytest.mark.parametrize("columns", ["200", "100", "60", "40", "12"])
@@ -144,6 +145,14 @@ def test_json_has_a_row_an_instance_and_an_attempt_that_add_up(capsys):
         attempts = [one["tokens"][kind] for row in facts["rows"] for one in row["attempts"]]
         assert facts["tokens"][kind] == sum(attempts)
     assert 0 < facts["tokens"]["cache_share"] < 1
+    cache = facts["cache"]
+    rows = [one["cache"] for row in facts["rows"] for one in row["attempts"]]
+    assert cache["saved_usd"] == pytest.approx(sum(one["saved_usd"] or 0 for one in rows))
+    assert cache["saved_usd"] == pytest.approx(
+        sum(one["saved_usd"] or 0 for one in cache["by_tier"].values())
+    )
+    assert cache["saved_usd"] > 0
+    assert cache["breaks"] == sum(one["breaks"] for one in rows)
     standings = [row["standing"] for row in facts["rows"]]
     assert standings.count("resolved") == facts["resolved"]
     first = facts["rows"][0]["attempts"][0]

@@ -12,6 +12,7 @@ from swe_router import pool
 from swe_router.commands.run import candidate_import
 from swe_router.commands.run.notifier import Notifier
 from swe_router.commands.run.worker import ImportsRejected, InstanceStopped, Job, JobResult
+from swe_router.estimates.caching.cache_use import CacheTally, add_settled
 from swe_router.integrity import unfinished
 from swe_router.jsonl import append_value
 from swe_router.models.waiting_model import service_name
@@ -51,6 +52,7 @@ class JobQueue:
         self._held_in_a_row = 0
         self._first_services: dict[str, frozenset[str]] = {}
         self._policy = learned_policy(wiring)
+        self._cache, self._calls_seen = CacheTally(wiring.header.rates), 0
 
     def jobs(self) -> Iterator[Job]:
         """All that is owed; what instances came with is looked at before any attempt is made.
@@ -156,9 +158,17 @@ class JobQueue:
         """Show what is spent."""
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
+        self._show_cache_use()
         self._notifier.notify_spending(self._wiring.run.name, view.spent, view.budget)
         gone = self._wiring.breaker.outages()
         self._view.paused({name: row.cause for name, row in gone.items() if row.paused})
+
+    def _show_cache_use(self) -> None:
+        """Show what prompt caches saved in the calls so far."""
+        for call in self._wiring.ledger.settled_since(self._calls_seen):
+            add_settled(self._cache, call.tier, call.key, call.usage)
+            self._calls_seen += 1
+        self._view.cached(self._cache.whole)
 
 
 class LogTail:

@@ -1,0 +1,1 @@
+"""What prompt caches saved, what it cost where they did not hold, and caches as providers do it."""
