@@ -60,6 +60,10 @@ def test_saved_is_the_price_without_a_cache_less_the_price_paid():
 def test_a_break_costs_what_it_was_paid_at_less_what_reading_costs():
     # 8,000 were written again (0.030) and not read (0.0024).
     assert break_usd(usage(write=10_000), 8_000, SONNET) == Decimal("0.0276")
+    # Kept for an hour, each token was written at 6: 0.048 less 0.0024.
+    band = SONNET.bands[0].model_copy(update={"cache_write_1h": Decimal(6)})
+    hour = usage(write=10_000).model_copy(update={"cache_write_1h_tokens": 10_000})
+    assert break_usd(hour, 8_000, SONNET.model_copy(update={"bands": (band,)})) == Decimal("0.0456")
     # 1,000 of them were written, the rest was plain input: 0.00375 + 0.021 - 0.0024.
     assert break_usd(usage(new=9_000, write=1_000), 8_000, SONNET) == Decimal("0.02235")
 

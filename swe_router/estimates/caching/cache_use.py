@@ -86,6 +86,7 @@ def break_usd(usage: Usage, missed: int, rate: PriceRate) -> Decimal:
         moved = min(left, getattr(usage, kind))
         read[kind] = getattr(usage, kind) - moved
         left -= moved
+    read["cache_write_1h_tokens"] = min(usage.cache_write_1h_tokens, read["cache_write_tokens"])
     return max(_ZERO, rate.usd(usage) - rate.usd(usage.model_copy(update=read)))
 
 
