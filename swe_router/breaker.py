@@ -247,7 +247,7 @@ class Breaker:
                 if not notified:
                     notified = True
                     on_pause(f"held: {service}: {row.cause}")
-                    stack.enter_context(self._stop_limit_clock())
+                    stack.enter_context(self.stop_limit_clock())
                 self._sleep(max(0.01, min(POLL_SECONDS, row.next - now)))
         return False
 
@@ -256,7 +256,7 @@ class Breaker:
         return os.path.exists(self._name)  # noqa: PTH110  (asked four times a step)
 
     @contextmanager
-    def _stop_limit_clock(self) -> Iterator[None]:
+    def stop_limit_clock(self) -> Iterator[None]:
         """Time that no limit counts; several threads of one process wait as one."""
         with self._counting:
             self._waiting += 1

@@ -19,6 +19,7 @@ runs/2026-11-24T0401-cascade-3f9a/
   work.lock           shared by the live worker processes
   breaker.json        services that are away       patience.json   how long to wait for them, where
                       a resume was asked to wait otherwise than settings.json says
+  rates.json          calls of the last minute, of tiers with a rate limit
 """
 
 from __future__ import annotations

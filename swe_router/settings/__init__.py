@@ -11,6 +11,7 @@ from swe_router.settings.loading import (
     toml_value,
 )
 from swe_router.settings.schema import (
+    PACE_SETTINGS,
     TIER_NAME,
     EnsembleSettings,
     GradeSettings,
@@ -27,6 +28,7 @@ from swe_router.settings.schema import (
 )
 
 __all__ = [
+    "PACE_SETTINGS",
     "TIER_NAME",
     "EnsembleSettings",
     "GradeSettings",

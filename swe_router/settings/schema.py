@@ -17,6 +17,10 @@ from swe_router.records import IMPORTED, digest_of
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
+PACE_SETTINGS = ("give_up_seconds", "rpm", "tpm", "adaptive")
+"""Fields of a tier that say how fast and how long, not what: a resume may change them."""
+
+
 class Table(BaseModel):
     """Base of every settings table: frozen, an unknown key is an error."""
 
@@ -66,6 +70,12 @@ class Tier(Table):
     give_up_seconds: float | None = Field(default=None, gt=0)
     """How long the tier may be away, for whatever cause, before it is given up; unset: as
     ``breaker`` says."""
+    rpm: int | None = Field(default=None, gt=0, exclude_if=lambda rpm: rpm is None)
+    """Most calls per minute, of all workers of the run together."""
+    tpm: int | None = Field(default=None, gt=0, exclude_if=lambda tpm: tpm is None)
+    """Most tokens per minute, prompts and answers together."""
+    adaptive: bool = Field(default=False, exclude_if=lambda adaptive: not adaptive)
+    """Find the calls per minute: fewer after a rate limit (HTTP 429), more again on success."""
     attempt_usd: Decimal = Field(gt=0)
     """Dollar limit of one attempt: an attempt starts only when this much is free."""
     attempt_steps: int = Field(default=100, gt=0)
@@ -372,7 +382,7 @@ def name_of(tree: Mapping[str, Any]) -> str:
     """``Settings.digest`` of settings as JSON: they may be of an older or a newer version."""
     named = {key: value for key, value in tree.items() if key not in ("workers", "breaker")}
     named["tiers"] = {
-        tier: {key: value for key, value in table.items() if key != "give_up_seconds"}
+        tier: {key: value for key, value in table.items() if key not in PACE_SETTINGS}
         for tier, table in tree["tiers"].items()
     }
     return digest_of(named)

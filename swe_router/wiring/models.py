@@ -15,6 +15,7 @@ from swe_router.models.metered import AnswerStore, MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.prices import PriceRate
+from swe_router.rate_limits import RatePacer
 from swe_router.records import Instance
 from swe_router.seams import Model
 from swe_router.settings import Settings, Tier
@@ -36,6 +37,10 @@ class ModelFactory:
     """True once the user asked to stop: no call is retried or waited for after it."""
     breaker: Callable[[], Breaker] | None = None
     """What waits for a tier that is away; ``for_ratings`` needs none."""
+    pacer: Callable[[], RatePacer] | None = None
+    """What keeps calls to the rates of their tiers; None: they go as they come."""
+    paced_tiers: Callable[[], Mapping[str, Tier]] | None = None
+    """The tiers with the rates that the user asked for last; None: as ``settings`` has them."""
 
     def for_attempt(
         self,
@@ -125,7 +130,7 @@ class ModelFactory:
         report_wait: ReportWait,
         is_over: Callable[[], bool],
     ) -> Model:
-        tier = self._tier_named(name)
+        tier = (self.paced_tiers() if self.paced_tiers else self.settings.tiers)[name]
         key = tier_checks.key_of(name, tier, os.environ)
         return waiting_model(
             metered,
@@ -136,6 +141,7 @@ class ModelFactory:
             instance=instance.id,
             report_wait=report_wait,
             is_over=is_over,
+            pacer=self.pacer() if self.pacer is not None else None,
         )
 
 

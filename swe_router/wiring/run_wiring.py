@@ -20,6 +20,7 @@ from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Hold, Ledger
+from swe_router.rate_limits import RatePacer
 from swe_router.records import Arm, Features, Instance, Plan, digest_of
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
 from swe_router.seams import (
@@ -44,7 +45,7 @@ from swe_router.wiring.policy_wiring import build_policy, features_of
 from swe_router.wiring.repositories import graph_of, repo_cache
 from swe_router.wiring.sandbox_pools import SandboxPools
 from swe_router.wiring.sandboxes import sandbox_factory
-from swe_router.wiring.service_breaker import breaker_of, require_service
+from swe_router.wiring.service_breaker import breaker_of, require_service, with_patience
 
 Say = Callable[[str], None]
 
@@ -88,8 +89,16 @@ class RunWiring:
         """The factory of models, booked in the run's ledger."""
         return ModelFactory(
             self.settings, self.header.rates, lambda: self.ledger, self.run.stopping,
-            lambda: self.breaker,
+            lambda: self.breaker, lambda: self.pacer,
+            lambda: with_patience(self.run, self.settings).tiers,
         )  # fmt: skip
+
+    @cached_property
+    def pacer(self) -> RatePacer:
+        """Keeps the calls of all workers to the rates of their tiers."""
+        return RatePacer(
+            self.run.path, stopping=self.run.stopping, stop_clock=self.breaker.stop_limit_clock
+        )
 
     @cached_property
     def sandbox_pools(self) -> SandboxPools:

@@ -15,18 +15,20 @@ from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
 from swe_router.lazy_imports import deferred_module
 from swe_router.models.waiting_model import WaitingModel, service_name
+from swe_router.rate_limits import RateLimit, RatePacer
 from swe_router.safe_files import check_regular_file
 from swe_router.sandboxes.waiting_factory import SERVICE
 from swe_router.seams import Model
-from swe_router.settings import Settings, Tier, build, merge, parse_set
+from swe_router.settings import PACE_SETTINGS, Settings, Tier, build, merge, parse_set
 
 if TYPE_CHECKING:
-    from swe_router.models import retrying, server_probe
+    from swe_router.models import paced_model, retrying, server_probe
 else:
+    paced_model = deferred_module("swe_router.models.paced_model")
     server_probe = deferred_module("swe_router.models.server_probe")
     retrying = deferred_module("swe_router.models.retrying")
 
-GIVE_UP_SETTING = "give_up_seconds"
+GIVE_UP_SETTING = PACE_SETTINGS[0]
 GIVEN_UP_STOP_REASON = "given up"
 """In the stop file of a run that ends because of services that stayed away."""
 
@@ -98,10 +100,11 @@ def store_patience(
     before = with_patience(run, settings)
     tree = settings_tree(wait_settings)
     for key, value in _leaf_settings(tree):
-        if key[:1] != ("breaker",) and key[::2] != ("tiers", GIVE_UP_SETTING):
+        if key[:1] != ("breaker",) and not (key[:1] == ("tiers",) and key[-1] in PACE_SETTINGS):
             raise UsageError(
                 f"--set {'.'.join(key)}={value}: that is what the run was made with; a resume may"
-                " change breaker.* and tiers.NAME.give_up_seconds, and --budget its cap"
+                " change breaker.*, tiers.NAME.give_up_seconds, .rpm, .tpm and .adaptive, and"
+                " --budget its cap"
             )
     if not tree:
         return False
@@ -135,7 +138,9 @@ def patience_in(tree: Mapping[str, Any]) -> dict[str, Any]:
     """What of a tree of settings says how long to wait."""
     tiers, usual = tree.get("tiers", {}), tree.get("breaker", {})
     own = {
-        n: {GIVE_UP_SETTING: t[GIVE_UP_SETTING]} for n, t in tiers.items() if GIVE_UP_SETTING in t
+        name: paces
+        for name, tier in tiers.items()
+        if (paces := {key: tier[key] for key in PACE_SETTINGS if key in tier})
     }
     return {**({"breaker": dict(usual)} if usual else {}), **({"tiers": own} if own else {})}
 
@@ -143,7 +148,7 @@ def patience_in(tree: Mapping[str, Any]) -> dict[str, Any]:
 def without_patience(tree: Mapping[str, Any]) -> dict[str, Any]:
     """All other settings: what a run was made with."""
     tiers = {
-        name: {key: value for key, value in tier.items() if key != GIVE_UP_SETTING}
+        name: {key: value for key, value in tier.items() if key not in PACE_SETTINGS}
         for name, tier in tree["tiers"].items()
     }
     return {**{key: value for key, value in tree.items() if key != "breaker"}, "tiers": tiers}
@@ -189,10 +194,14 @@ def waiting_model(
     instance: str,
     report_wait: Callable[[str], None],
     is_over: Callable[[], bool],
+    pacer: RatePacer | None = None,
 ) -> Model:
-    """A tier's metered model, retried call by call, and waited for while it is away as a whole."""
+    """A tier's metered model, retried call by call, and waited for while it is away as a whole.
+
+    With a ``pacer`` every try keeps to the tier's rate.
+    """
     patient = retrying.RetryingModel(
-        metered,
+        metered if pacer is None else _paced(metered, pacer, name, tier, report_wait),
         tier.retries,
         over=lambda: is_over() or breaker.is_paused(service_name(name)),
         connecting=False,
@@ -201,3 +210,12 @@ def waiting_model(
     return WaitingModel(
         patient, breaker, name, instance, report_wait, lambda: server_probe.check_server(tier, key)
     )
+
+
+def _paced(
+    metered: Model, pacer: RatePacer, name: str, tier: Tier, report_wait: Callable[[str], None]
+) -> Model:
+    limit = RateLimit(tier.rpm, tier.tpm, tier.adaptive)
+    if not limit.limits:
+        return metered
+    return paced_model.PacedModel(metered, pacer, service_name(name), limit, report_wait)

@@ -20,11 +20,12 @@ from swe_router.journal.verifier_store import VerifierStore
 from swe_router.lazy_imports import deferred_module
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
+from swe_router.rate_limits import RatePacer
 from swe_router.records import Instance, Outcome, digest_of
 from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.warm_pool import WarmSandboxes
 from swe_router.seams import Model, VerificationContext, Verifier
-from swe_router.settings import Settings
+from swe_router.settings import PACE_SETTINGS, Settings
 from swe_router.solve.verification import VerificationSetup, verify_together
 from swe_router.wiring import preflight
 from swe_router.wiring.repositories import graph_of, repo_cache
@@ -101,8 +102,15 @@ class StandaloneVerification:
     def models(self) -> model_wiring.ModelFactory:
         """The factory of models, booked in this call's own ledger."""
         return model_wiring.ModelFactory(
-            self.settings, self._rates, lambda: self.ledger, self._stopping, lambda: self.breaker
-        )
+            self.settings, self._rates, lambda: self.ledger, self._stopping, lambda: self.breaker,
+            lambda: self.pacer,
+        )  # fmt: skip
+
+    @cached_property
+    def pacer(self) -> RatePacer:
+        """Keeps the calls to the rates of their tiers."""
+        stop_clock = self.breaker.stop_limit_clock
+        return RatePacer(self._place, stopping=self._stopping, stop_clock=stop_clock)
 
     @cached_property
     def warm_pool(self) -> WarmSandboxes | None:
@@ -127,7 +135,7 @@ class StandaloneVerification:
         """SHA-256 over everything but the candidates that a verdict depends on."""
         verify = self.settings.verify
         models = {
-            name: self.settings.tiers[name].model_dump(mode="json", exclude={"give_up_seconds"})
+            name: self.settings.tiers[name].model_dump(mode="json", exclude=set(PACE_SETTINGS))
             for name in sorted(_named_tiers(self.settings))
         }
         sandbox = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
