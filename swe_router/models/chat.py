@@ -61,6 +61,9 @@ def chat_request(
         out["seed"] = limits.seed
     if limits.top_logprobs:
         out |= {"logprobs": True, "top_logprobs": limits.top_logprobs}
+    if limits.answer_schema is not None:
+        form = {"name": "answer", "strict": True, "schema": dict(limits.answer_schema)}
+        out["response_format"] = {"type": "json_schema", "json_schema": form}
     if tools and "parallel_tool_calls" in tier.options:
         out["parallel_tool_calls"] = tier.options["parallel_tool_calls"]
     for name in ("reasoning_effort", "verbosity"):

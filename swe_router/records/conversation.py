@@ -129,6 +129,12 @@ class CallLimits(FrozenRecord):
     top_logprobs: int = Field(default=0, ge=0, le=20, exclude_if=lambda count: not count)
     """Likeliest tokens to report for each token of the answer; 0 asks for none. Left out of
     records and digests while 0, so that those of earlier versions stay what they were."""
+    answer_schema: Mapping[str, Any] | None = Field(
+        default=None, exclude_if=lambda schema: schema is None
+    )
+    """JSON schema that the server is asked to force upon the answer, where the dialect has that
+    (Chat Completions, vLLM); others answer as they like. Left out of records and digests likewise.
+    """
 
     @property
     def seconds(self) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from swe_router.errors import LedgerRefused, ModelError, VerifierError
+from swe_router.estimates.acceptance.verdict_signals import clipped, log_odds
 from swe_router.lazy_imports import deferred_module
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Instance, Message, Outcome, Verdict
@@ -20,7 +21,12 @@ from swe_router.seams import VerificationContext
 from swe_router.settings import Table, VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, VerdictSummary
 from swe_router.verifiers.asking.fenced_material import absent_code, fenced
-from swe_router.verifiers.asking.json_answers import object_with_code
+from swe_router.verifiers.asking.json_answers import (
+    CODE_FIELD,
+    object_schema,
+    object_with_code,
+    one_of,
+)
 from swe_router.verifiers.asking.knobs import knobs_of
 from swe_router.verifiers.asking.paid_answers import PaidAnswers
 from swe_router.verifiers.opinion_records import Criterion, RubricEvidence
@@ -50,6 +56,9 @@ class RubricKnobs(Table):
     patch_chars: int = Field(default=60_000, ge=100)
     answer_tokens: int = Field(default=4096, gt=0)
     """Output cap of one answer, reasoning included."""
+    forced_form: bool = False
+    """Have the server force the form of the answers: for models that do not keep to it. They cannot
+    think aloud then."""
 
 
 class RubricVerifier:
@@ -107,8 +116,8 @@ class RubricVerifier:
         return "unknown" if same else "contradictory"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
-        """See ``GivesSignals``: -1 where nothing is met, 1 where everything is."""
-        return {} if verdict.score is None else {"rubric": round(2 * verdict.score - 1, 4)}
+        """See ``GivesSignals``: 0 where half of the weight is met."""
+        return {} if verdict.score is None else {"rubric": clipped(log_odds(verdict.score))}
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
         """See ``SummarisesVerdicts``."""
@@ -126,6 +135,7 @@ class RubricVerifier:
             criteria=knobs.criteria,
             issue_chars=knobs.issue_chars,
             answer_tokens=knobs.answer_tokens,
+            forced_form=knobs.forced_form,
         )
         with answers.lock():
             key = f"{NAME}:of-the-issue"
@@ -151,7 +161,12 @@ class RubricVerifier:
         assert context.judge is not None
         code = absent_code(NAME, [patch, instance.problem])
         asked = self._messages(patch, rubric, instance, context.prompts.get(PROMPT), code)
-        answer = answers.ask(context.judge, asked, max_tokens=self.knobs.answer_tokens)
+        answer = answers.ask(
+            context.judge,
+            asked,
+            max_tokens=self.knobs.answer_tokens,
+            schema=_schema(code, rubric.criteria) if self.knobs.forced_form else None,
+        )
         facts: dict[str, Any] = {
             "criteria": {name: one.model_dump() for name, one in rubric.criteria.items()},
             "written_by": rubric.by,
@@ -184,11 +199,21 @@ class RubricVerifier:
         return (Message(role="user", content=text),)
 
 
+def _schema(code: str, criteria: Mapping[str, Criterion]) -> dict[str, Any]:
+    """The form of the answer: one mark per criterion, which ``read_marks`` takes too."""
+    mark = one_of(["met", "unmet"])
+    return object_schema({CODE_FIELD: one_of([code]), **dict.fromkeys(criteria, mark)})
+
+
 def read_marks(answer: str, code: str, criteria: Mapping[str, Criterion]) -> tuple[str, ...] | None:
     """Criteria that an answer marks as met; None unless it marks each of them once."""
     found = object_with_code(answer, code)
     if found is None:
         return None
+    if found.keys() - {CODE_FIELD} == criteria.keys():
+        if not all(found[name] in ("met", "unmet") for name in criteria):
+            return None
+        return tuple(name for name in criteria if found[name] == "met")
     met, unmet = found.get("met"), found.get("unmet")
     if not isinstance(met, list) or not isinstance(unmet, list):
         return None

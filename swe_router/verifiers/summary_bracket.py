@@ -21,7 +21,12 @@ from swe_router.seams import Model, VerificationContext
 from swe_router.settings import Table, VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, VerdictSummary
 from swe_router.verifiers.asking.fenced_material import absent_code, fenced
-from swe_router.verifiers.asking.json_answers import object_with_code
+from swe_router.verifiers.asking.json_answers import (
+    CODE_FIELD,
+    object_schema,
+    object_with_code,
+    one_of,
+)
 from swe_router.verifiers.asking.knobs import knobs_of
 from swe_router.verifiers.asking.paid_answers import KeptAnswer, PaidAnswers
 from swe_router.verifiers.opinion_records import BracketEvidence, Vote
@@ -51,6 +56,9 @@ class BracketKnobs(Table):
     """Characters that are shown of the steps of a run."""
     answer_tokens: int = Field(default=2048, gt=0)
     """Output cap of one answer, reasoning included."""
+    forced_form: bool = False
+    """Have the server force the form of the answers: for models that do not keep to it. They cannot
+    think aloud then."""
 
 
 class SummaryBracketVerifier:
@@ -198,7 +206,9 @@ class _Matches:
             diff=fenced("diff", entrant.patch, knobs.patch_chars),
             code=code,
         )
-        answer = self._asked(self._writer, text)
+        texts = {name: {"type": "string"} for name in run_summaries.FIELDS}
+        form = object_schema({CODE_FIELD: one_of([code]), **texts})
+        answer = self._asked(self._writer, text, form)
         found = run_summaries.read_summary(answer.text, code)
         if found is None:
             raise VerifierError(f"{NO_SUMMARY}: {answer.by} did not keep to the form")
@@ -218,12 +228,21 @@ class _Matches:
             second=fenced("second", texts[1], 4 * run_summaries.MAX_FIELD_CHARS + 100),
             code=code,
         )
-        answer = self._asked(self._judge, text, number + 1 if self._knobs.votes > 1 else None)
+        form = object_schema({CODE_FIELD: one_of([code]), BETTER: one_of(["first", "second"])})
+        seed = number + 1 if self._knobs.votes > 1 else None
+        answer = self._asked(self._judge, text, form, seed)
         return answer.text, code, answer.by
 
-    def _asked(self, model: Model, text: str, seed: int | None = None) -> KeptAnswer:
-        messages = (Message(role="user", content=text),)
-        return self._answers.ask(model, messages, max_tokens=self._knobs.answer_tokens, seed=seed)
+    def _asked(
+        self, model: Model, text: str, form: Mapping[str, Any], seed: int | None = None
+    ) -> KeptAnswer:
+        return self._answers.ask(
+            model,
+            (Message(role="user", content=text),),
+            max_tokens=self._knobs.answer_tokens,
+            seed=seed,
+            schema=form if self._knobs.forced_form else None,
+        )
 
     def _rendered(self, prompt: str, **variables: str) -> str:
         stored = self._context.prompts.get(prompt)

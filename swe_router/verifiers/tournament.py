@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from swe_router import model_abilities
 from swe_router.errors import LedgerRefused, ModelError, VerifierError
-from swe_router.estimates.acceptance.verdict_signals import clipped, log_odds
+from swe_router.estimates.acceptance.verdict_signals import MAX_LIFT, clipped, log_odds
 from swe_router.lazy_imports import deferred_module
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Instance, Message, Outcome, Verdict, digest_of
@@ -120,9 +120,9 @@ class TournamentVerifier:
         return "unknown" if same else "contradictory"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
-        """See ``GivesSignals``."""
+        """See ``GivesSignals``: the widest preference that there can be is the widest signal."""
         score = verdict.score
-        return {} if score is None else {"tournament": clipped(log_odds(score))}
+        return {} if score is None else {"tournament": clipped(MAX_LIFT * log_odds(score))}
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
         """See ``SummarisesVerdicts``."""

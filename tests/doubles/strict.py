@@ -19,7 +19,7 @@ ANTHROPIC_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 CHAT = {
     "model", "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice",
     "temperature", "seed", "reasoning_effort", "verbosity", "service_tier", "parallel_tool_calls",
-    "prompt_cache_key", "session_id",
+    "prompt_cache_key", "session_id", "logprobs", "top_logprobs", "response_format",
 }  # fmt: skip
 RESPONSES = {
     "model", "input", "max_output_tokens", "store", "include", "prompt_cache_key", "instructions",

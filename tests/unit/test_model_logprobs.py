@@ -97,3 +97,13 @@ def test_what_wraps_a_model_passes_the_ability_on(able):
         )
     )  # fmt: skip
     assert model_abilities.gives_logprobs(wrapped) is able
+
+
+def test_a_form_is_asked_for_where_a_call_wants_one_and_is_no_part_of_others():
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    formed = LIMITS.model_copy(update={"answer_schema": schema})
+    body = chat.chat_request(tier(), TALK, (), formed, False, False)
+    assert body["response_format"]["json_schema"]["schema"] == schema
+    assert "response_format" not in chat.chat_request(tier(), TALK, (), LIMITS, False, False)
+    assert "answer_schema" not in LIMITS.model_dump()
+    assert request_digest(TALK, (), formed) != request_digest(TALK, (), LIMITS)

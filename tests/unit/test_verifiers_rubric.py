@@ -67,9 +67,11 @@ def test_the_score_is_the_share_of_the_weight_that_is_met(project: Project) -> N
     one = outcome(patch_of(project))
     made = verified(project, one, marks("c1"), writer(RUBRIC))
     assert made.score == 0.75
-    assert RubricVerifier(VerifySettings()).signals(made) == {"rubric": 0.5}
+    assert RubricVerifier(VerifySettings()).signals(made) == {"rubric": 1.0986}
     assert "1 of 2 criteria are met; not: calc.ONE stays" in made.evidence["why"]
-    assert verified(project, one, marks("c1", "c2"), writer(RUBRIC)).score == 1
+    whole = verified(project, one, marks("c1", "c2"), writer(RUBRIC))
+    assert whole.score == 1
+    assert RubricVerifier(VerifySettings()).signals(whole) == {"rubric": 3.0}
 
 
 def test_the_rubric_is_written_and_paid_for_once_per_instance(project: Project) -> None:
@@ -274,3 +276,30 @@ def test_no_prompt_of_an_opinion_holds_words_of_the_answer_key() -> None:
     texts += [path.read_text().lower() for path in files]
     for word in ("fail_to_pass", "pass_to_pass", "test_patch", "eval_script", "gold", "resolved"):
         assert not any(word in text for text in texts), word
+
+
+def test_a_forced_form_holds_the_code_and_every_criterion_and_is_read_the_same(
+    project: Project,
+) -> None:
+    def rule(prompt: str) -> str:
+        return json.dumps({"check": code_of(prompt), "c1": "unmet", "c2": "met"})
+
+    author, judge = writer({"search": "ONE", "read": "", "rubric": None}, RUBRIC), Judge(rule)
+    one = outcome(patch_of(project))
+    made = verified(project, one, judge, author, looks=1, forced_form=True)
+    assert made.score == 0.25
+    first, last = (limits.answer_schema for limits in author.limits)
+    assert set(first["properties"]) == {"search", "read", "from", "rubric"}
+    assert set(last["properties"]) == {"rubric"}, "no look is left"
+    form = judge.limits[0].answer_schema
+    assert form["properties"]["check"]["enum"] == [made.evidence["code"]]
+    assert form["required"] == ["check", "c1", "c2"]
+    free = marks("c1")
+    verified(project, one, free, writer(RUBRIC))
+    assert free.limits[0].answer_schema is None, "a model that thinks aloud is not kept from it"
+
+
+def test_a_mark_of_another_word_is_none() -> None:
+    criteria = {"c1": Criterion(text="a")}
+    assert read_marks('{"check": "k", "c1": "perhaps"}', "k", criteria) is None
+    assert read_marks('{"check": "k", "c1": "met"}', "k", criteria) == ("c1",)

@@ -179,3 +179,10 @@ def test_a_bracket_of_any_size_has_one_match_less_than_entrants(count):
     if played:
         assert played[-1][2] == names[-1]
     assert played == list(bracket.matches(list(reversed(names)), "seed", max))
+
+
+def test_a_forced_form_holds_the_code_of_its_request():
+    judge = Judge(honest)
+    verdicts(judge, change(2), change(7), forced_form=True)
+    for prompt, limits in zip(judge.prompts, judge.limits, strict=True):
+        assert limits.answer_schema["properties"]["check"]["enum"] == [code_of(prompt)]

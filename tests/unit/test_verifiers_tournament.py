@@ -67,7 +67,8 @@ def test_the_better_change_is_preferred_and_the_scores_of_two_add_up():
     assert better.score == pytest.approx(expected, abs=1e-6)
     assert better.score + worse.score == pytest.approx(1, abs=1e-6)
     assert "the best of them" in better.evidence["why"]
-    assert TournamentVerifier(VerifySettings()).signals(better)["tournament"] > 0
+    given = TournamentVerifier(VerifySettings()).signals(better)["tournament"]
+    assert given == pytest.approx(3 * 10 / LAST, abs=1e-3)
 
 
 def test_each_pair_is_asked_in_both_orders_by_each_criterion_and_paid_for_once():

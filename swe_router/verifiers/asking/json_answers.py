@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 MAX_READ_CHARS = 20_000
@@ -35,3 +35,18 @@ def object_with_code(answer: str, code: str) -> Mapping[str, Any] | None:
 def plain_text(value: Any, max_chars: int) -> str:
     """A text in one line of so many characters; what is no text is empty."""
     return " ".join(value.split())[:max_chars] if isinstance(value, str) else ""
+
+
+def object_schema(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """JSON schema of an object with all of these fields and no others, as strict servers ask."""
+    return {
+        "type": "object",
+        "properties": {name: dict(schema) for name, schema in fields.items()},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def one_of(words: Iterable[str]) -> dict[str, Any]:
+    """JSON schema of one of these words."""
+    return {"type": "string", "enum": list(words)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,9 @@ from swe_router.records import CallLimits, Completion, Message, digest_of
 from swe_router.seams import Model, VerificationContext
 from swe_router.verifier_cache import CacheKey
 
-MAX_ANSWER_SECONDS = 3600.0
-"""Seconds for one answer, whatever time there is."""
+MAX_ANSWER_SECONDS = 600.0
+"""Seconds for one answer, whatever time there is: of a tier that is paid by the GPU-hour they are
+reserved, and would leave ``verify.usd`` for nothing else."""
 MIN_ANSWER_SECONDS = 10.0
 """Seconds for one answer, however little time is left."""
 UNLIMITED_SECONDS = 600.0
@@ -61,13 +62,14 @@ class PaidAnswers:
         max_tokens: int,
         top_logprobs: int = 0,
         seed: int | None = None,
+        schema: Mapping[str, Any] | None = None,
     ) -> KeptAnswer:
         """The answer, from the notes where it was paid for before.
 
         Raises ``ModelError``, ``LedgerRefused``, and ``VerifierError`` when the time is up.
         """
         wanted = [one.model_dump(mode="json") for one in messages]
-        request = digest_of([wanted, max_tokens, top_logprobs, seed])
+        request = digest_of([wanted, max_tokens, top_logprobs, seed, schema])
         self.requests.append(request)
         key = f"{self.verifier}:{request}"
         known = self.context.notes.get(key)
@@ -78,6 +80,7 @@ class PaidAnswers:
                 within=self._seconds_left(),
                 seed=seed,
                 top_logprobs=top_logprobs,
+                answer_schema=schema,
             )
             known = self._note(model.complete(messages, (), limits=limits), seed)
             self.context.notes[key] = known

@@ -20,7 +20,7 @@ SEARCH, READ, FROM = "search", "read", "from"
 
 def is_look(wish: Mapping[str, Any]) -> bool:
     """Whether an answer asks for a search or a file."""
-    return any(isinstance(wish.get(name), str) for name in (SEARCH, READ))
+    return any(isinstance(wish.get(name), str) and wish[name] for name in (SEARCH, READ))
 
 
 def look(sandbox: Sandbox, wish: Mapping[str, Any], lines: int) -> str:
@@ -28,7 +28,7 @@ def look(sandbox: Sandbox, wish: Mapping[str, Any], lines: int) -> str:
 
     Only files that git tracks or that lie in the work folder, its own ``.git`` apart.
     """
-    if isinstance(wish.get(SEARCH), str):
+    if isinstance(wish.get(SEARCH), str) and wish[SEARCH]:
         return _search(sandbox, wish[SEARCH])
     start = wish.get(FROM)
     first = start if isinstance(start, int) and start > 0 else 1

@@ -12,7 +12,7 @@ from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance, Message
 from swe_router.seams import Model, Sandbox, VerificationContext
 from swe_router.verifiers.asking.fenced_material import fenced
-from swe_router.verifiers.asking.json_answers import json_objects, plain_text
+from swe_router.verifiers.asking.json_answers import json_objects, object_schema, plain_text
 from swe_router.verifiers.asking.paid_answers import KeptAnswer, PaidAnswers
 from swe_router.verifiers.opinion_records import Criterion
 from swe_router.verifiers.rubrics import repository_looks
@@ -48,6 +48,8 @@ class RubricLimits:
     criteria: int
     issue_chars: int
     answer_tokens: int
+    forced_form: bool = False
+    """The server forces the form of each answer."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,34 @@ def write_rubric(
         sandbox = stack.enter_context(context.open_sandbox(instance))
         talk = [_first_message(instance, sandbox, context.prompts.get(PROMPT), limits)]
         for used in range(limits.looks + 1):
-            answer = answers.ask(model, talk, max_tokens=limits.answer_tokens)
+            answer = answers.ask(
+                model, talk, max_tokens=limits.answer_tokens, schema=_schema(limits, used)
+            )
             criteria = read_rubric(answer.text, limits.criteria)
             if criteria:
                 return Rubric(criteria, answer.by, used)
             talk += _next_turn(answer, sandbox, limits, last=used >= limits.looks - 1)
     return None
+
+
+def _schema(limits: RubricLimits, used: int) -> dict[str, Any] | None:
+    """The form of an answer: the rubric alone once every look was used."""
+    if not limits.forced_form:
+        return None
+    criterion = object_schema({
+        "text": {"type": "string"},
+        "weight": {"type": "integer", "enum": [1, 2, 3]},
+        "axis": {"type": "string", "enum": list(AXES)},
+    })  # fmt: skip
+    rubric = {"type": "array", "items": criterion}
+    if used >= limits.looks:
+        return object_schema({FIELD: rubric})
+    return object_schema({
+        repository_looks.SEARCH: {"type": ["string", "null"]},
+        repository_looks.READ: {"type": ["string", "null"]},
+        repository_looks.FROM: {"type": ["integer", "null"]},
+        FIELD: {"anyOf": [rubric, {"type": "null"}]},
+    })  # fmt: skip
 
 
 def _first_message(
