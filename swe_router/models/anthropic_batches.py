@@ -120,7 +120,8 @@ class AnthropicBatches:
         # The address of the results that the API names could be anybody's: the key goes to ours.
         place, seconds = f"{_place(batch_id)}/results", self.wire.seconds.transfer
         try:
-            return self.wire.exchange("GET", place, seconds=seconds).text
+            response = self.wire.exchange("GET", place, seconds=seconds)
+            return batch_calls.results_of(response, self.wire.key)
         except ModelError as error:
             raise batch_calls.gone(error) from None
 

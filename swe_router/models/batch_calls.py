@@ -206,6 +206,17 @@ def count_of(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
+def results_of(response: httpx2.Response, key: str) -> str:
+    """The JSON lines of a file of results. Raises the ``ModelError`` of what is no such file."""
+    text = response.text
+    if not text.endswith("\n") and None in objects_in(text.rpartition("\n")[2]) and "\n" in text:
+        raise NoAnswer("the results of the batch break off in a line")
+    if text.strip() and not any(line and "custom_id" in line for line in objects_in(text)):
+        http_calls.object_in(text, key, {})
+        raise BadReply(f"no results of a batch: {http_calls.short_message(text[:2000], key)}")
+    return text
+
+
 def objects_in(text: str) -> Iterator[dict[str, Any] | None]:
     """The objects of JSON lines; None for a line that is none."""
     for line in text.split("\n"):
@@ -243,17 +254,19 @@ class Results:
                 yield self.items[custom_id], line
 
     def rest(self, end: ItemEnd, error: Callable[[], ModelError]) -> Iterator[BatchAnswer]:
-        """The answers of what no line mentioned. Raises ``BadReply`` where lines are unreadable."""
-        if self.left and self.broken:
-            raise BadReply(f"{self.broken} lines of the batch's results cannot be read")
+        """The answers of what no readable line mentioned."""
         for custom_id in sorted(self.left):
-            yield BatchAnswer(custom_id, end, error())
+            if self.broken:
+                yield BatchAnswer(custom_id, "absent", absent(self.broken))
+            else:
+                yield BatchAnswer(custom_id, end, error())
         self.left.clear()
 
 
-def absent() -> ModelError:
-    """The error of an item that the results of its batch do not mention."""
-    return NoAnswer("the batch ended, and its results do not mention this call")
+def absent(broken: int = 0) -> ModelError:
+    """The error of an item that the readable lines of its batch's results do not mention."""
+    why = f": {broken} of their lines cannot be read" if broken else ""
+    return NoAnswer(f"the batch ended, and its results do not mention this call{why}")
 
 
 def unprocessed(why: str) -> ModelError:

@@ -148,7 +148,8 @@ class OpenAIBatches:
     def _content(self, file_id: str) -> str:
         place, seconds = f"/files/{quote(file_id, safe='')}/content", self.wire.seconds.transfer
         try:
-            return self.wire.exchange("GET", place, seconds=seconds).text
+            response = self.wire.exchange("GET", place, seconds=seconds)
+            return batch_calls.results_of(response, self.wire.key)
         except ModelError as error:
             raise batch_calls.gone(error) from None
 

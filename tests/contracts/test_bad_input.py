@@ -28,7 +28,8 @@ from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import CallLimits
 from tests.doubles import batch_bodies
-from tests.doubles.batch_server import KEY, PAGE, BatchServer, Fault
+from tests.doubles.batch_http import KEY, PAGE, Fault
+from tests.doubles.batch_server import BatchServer
 from tests.doubles.batched import BASH, BATCH, DIALECTS, TALK, collected, model_at
 
 RATE = prices.flat_rate(Decimal(2), Decimal(10), source="s", on=datetime.date(2026, 11, 24))

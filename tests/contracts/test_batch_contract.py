@@ -25,7 +25,8 @@ from swe_router.models.batch_calls import split_items
 from swe_router.records import Completion
 from swe_router.settings import Tier
 from tests.doubles import batch_bodies
-from tests.doubles.batch_server import BatchServer, Fault, HandClock
+from tests.doubles.batch_http import Fault
+from tests.doubles.batch_server import BatchServer, HandClock
 from tests.doubles.batched import (
     BASH,
     BATCH,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swe_router.errors import (
+    BadReply,
     NoAnswer,
     NoCredit,
     Overloaded,
@@ -13,8 +14,9 @@ from swe_router.errors import (
     Unauthorised,
 )
 from swe_router.models.batch_calls import BatchSeconds
-from tests.doubles.batch_server import KEY, PAGE, BatchServer, Fault
-from tests.doubles.batched import BATCH, DIALECTS, ended, items_of, service_at, take
+from tests.doubles.batch_http import KEY, PAGE, Fault
+from tests.doubles.batch_server import BatchServer
+from tests.doubles.batched import BATCH, DIALECTS, collected, ended, items_of, service_at, take
 
 STEPS = ("submit", "poll", "collect", "cancel", "find")
 WRONG = [
@@ -78,6 +80,57 @@ def test_a_submit_says_whether_a_batch_may_have_been_made(dialect, fault, may_ex
     assert caught.value.billed == may_exist
 
 
+def of_results(fault):
+    def find(method, path, n):
+        return fault if path.endswith(("/results", "/content")) else None
+
+    return find
+
+
+FILES = [
+    ("a page", PAGE, Overloaded),
+    ("an error", '{"error": {"type": "rate_limit_error", "message": "slow"}}', RateLimited),
+    ("a word", "later", BadReply),
+]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("name", "text", "kind"), FILES, ids=[row[0] for row in FILES])
+def test_something_in_the_place_of_the_results_is_no_result(dialect, name, text, kind):
+    with BatchServer(dialect) as server:
+        service = service_at(server)
+        items = items_of(service)
+        batch_id = service.submit(items, token=BATCH)
+        server.fault = of_results(Fault(200, text))
+        with pytest.raises(kind):
+            list(service.collect(batch_id, items))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_line_that_cannot_be_read_keeps_no_other_from_being_read(dialect):
+    spoilt = Fault(changes=lambda text: text.replace("{", "[", 1))
+    with BatchServer(dialect, fault=of_results(spoilt)) as server:
+        service = service_at(server)
+        _, answers = collected(service, items_of(service))
+    ends = sorted(answer.end for answer in answers.values())
+    assert ends == ["absent", "answered", "answered"]
+    (absent,) = [answer.outcome for answer in answers.values() if answer.end == "absent"]
+    assert absent.billed
+    assert "1 of their lines cannot be read" in str(absent)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_results_whose_last_line_is_cut_are_asked_for_again(dialect):
+    cut = Fault(changes=lambda text: text[:-40])
+    with BatchServer(dialect) as server:
+        service = service_at(server)
+        items = items_of(service)
+        batch_id = service.submit(items, token=BATCH)
+        server.fault = of_results(cut)
+        with pytest.raises(NoAnswer, match="break off in a line"):
+            list(service.collect(batch_id, items))
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_results_that_break_off_are_asked_for_again(dialect):
     with BatchServer(dialect) as server:
@@ -85,9 +138,7 @@ def test_results_that_break_off_are_asked_for_again(dialect):
         items = items_of(service, 6)
         batch_id = service.submit(items, token=BATCH)
         ended(service, batch_id)
-        server.fault = lambda method, path, n: (
-            Fault(cut=700) if path.endswith(("/results", "/content")) else None
-        )
+        server.fault = of_results(Fault(cut=700))
         with pytest.raises(NoAnswer):
             list(service.collect(batch_id, items))
         server.fault = lambda method, path, n: None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from swe_router import plugins
 from swe_router.records import CallLimits, Message, ToolCall, ToolSpec
 from swe_router.settings import Tier
-from tests.doubles.batch_server import KEY
+from tests.doubles.batch_http import KEY
 
 DIALECTS = ("anthropic", "chat", "responses")
 MODELS = {"anthropic": "claude-sonnet-4-5", "chat": "gpt-4o", "responses": "o3"}
