@@ -21,7 +21,7 @@ from swe_router.errors import (
     SettingRefused,
 )
 from swe_router.model_abilities import BatchAnswer, BatchItem, BatchSizes, ItemEnd
-from swe_router.models import error_mapping, http_calls, server_quirks
+from swe_router.models import error_mapping, gateway_calls, http_calls, server_quirks
 from swe_router.records import CallLimits, Completion
 from swe_router.settings import Tier
 
@@ -124,6 +124,7 @@ class BatchWire:
             completion = self.read(sound, http_calls.redact_key(request_id, self.key))
         except ModelError as error:
             return self.refused(item, error)
+        completion = gateway_calls.attributed(completion, self.tier, sound, {})
         limits = CallLimits(max_output_tokens=item.max_output_tokens)
         completion = http_calls.with_window_stop(completion, self.tier, limits)
         return BatchAnswer(item.custom_id, "answered", completion)
