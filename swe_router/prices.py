@@ -174,12 +174,18 @@ def free_rate(on: datetime.date) -> PriceRate:
     return flat_rate(Decimal(0), Decimal(0), source="free (tiers.NAME.price)", on=on)
 
 
-def gpu_hour_rate(usd_per_hour: Decimal, concurrency: int, on: datetime.date) -> PriceRate:
-    """The rate of a rented GPU that ``concurrency`` calls share: wall seconds of the call."""
+def gpu_hour_rate(
+    usd_per_hour: Decimal, concurrency: int, on: datetime.date, what: str = "GPU-hour"
+) -> PriceRate:
+    """The rate of a GPU that ``concurrency`` calls share: wall seconds of the call.
+
+    ``what``: whose hour it is, for people.
+    """
     nothing = PriceBand(
         input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0)
     )
-    source = f"{usd_per_hour} USD per GPU-hour, shared by {concurrency}"
+    shown = usd_per_hour.quantize(Decimal("0.0001")) if what != "GPU-hour" else usd_per_hour
+    source = f"{shown} USD per {what}, shared by {concurrency}"
     with localcontext(prec=60):
         per_second = (usd_per_hour / (3600 * concurrency)).quantize(
             USD_QUANTUM * USD_QUANTUM, rounding=ROUND_UP

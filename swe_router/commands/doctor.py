@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swe_router.commands import local_cost_checks
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
 from swe_router.commands.run.dry_run_report import environment_checks
@@ -80,6 +81,7 @@ def doctor(
                 acceptance_thresholds.threshold_rows(settings)
             )
         ),
+        *local_cost_checks.local_cost_checks(settings, runs_folder),
         *(
             _check_unused_tier(settings, name)
             for name in settings.tiers

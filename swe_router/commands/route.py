@@ -106,7 +106,7 @@ def _tier_price_row(settings: Settings, name: str) -> dict[str, Any]:
     tier = settings.tiers[name]
     try:
         day = settings.prices.date or datetime.datetime.now(datetime.UTC).date()
-        price = tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, day).source
+        price = tier_checks.rate_of(name, tier, settings.prices, day).source
     except UsageError as error:
         price = str(error)
     return {"tier": name, "model": tier.model, "limit_usd": float(tier.attempt_usd), "price": price}

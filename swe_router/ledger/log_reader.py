@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from swe_router.errors import JournalError, UsageError
 from swe_router.ledger.state import LedgerState
@@ -23,6 +25,32 @@ def read_ledger(path: Path) -> LedgerState:
     Raises ``UsageError`` that names file and line for a damaged one.
     """
     state = LedgerState()
+    _each_entry(path, state.apply)
+    return state
+
+
+def call_spans(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """Tier -> begin and end (Unix seconds) of each of its answered calls, for how they overlap.
+
+    The end is when the call was settled, the begin so many seconds before as the usage says.
+    Raises ``UsageError`` as ``read_ledger`` does.
+    """
+    tiers: dict[str, str] = {}
+    spans: dict[str, list[tuple[float, float]]] = {}
+
+    def take(entry: Mapping[str, Any]) -> None:
+        if entry["op"] == "reserve":
+            tiers[entry["id"]] = entry["tier"]
+        elif entry["op"] == "settle" and entry["id"] in tiers:
+            end = float(entry["at"])
+            seconds = float(entry["usage"]["seconds"])
+            spans.setdefault(tiers[entry["id"]], []).append((end - seconds, end))
+
+    _each_entry(path, take)
+    return spans
+
+
+def _each_entry(path: Path, take: Callable[[Mapping[str, Any]], None]) -> None:
     check_regular_file(path)
     try:
         data = path.read_bytes() if path.exists() else b""
@@ -33,10 +61,9 @@ def read_ledger(path: Path) -> LedgerState:
             entry = json.loads(line)
             if not isinstance(entry, dict):
                 raise TypeError("not an object")
-            state.apply(entry)
+            take(entry)
         except BROKEN as error:
             raise UsageError(describe_damage(path, number, error)) from None
-    return state
 
 
 def describe_damage(path: Path, number: int, error: Exception) -> str:

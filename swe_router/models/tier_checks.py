@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 import urllib.parse
 from collections.abc import Mapping
-from decimal import Decimal
 
 from swe_router import gateways, prices, served_endpoints
 from swe_router.errors import UsageError
+from swe_router.estimates import local_cost
 from swe_router.prices import PriceRate
-from swe_router.settings import Price, Tier
+from swe_router.settings import Price, PriceSettings, Tier
 
 NOTICE_DAYS = 30
 STEP_TOKENS = 10_000
@@ -83,7 +83,7 @@ def address_of(name: str, tier: Tier) -> str:
     return tier.base_url
 
 
-def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date) -> PriceRate:
+def rate_of(name: str, tier: Tier, given: PriceSettings, on: datetime.date) -> PriceRate:
     """The rate of a tier on a day. Raises ``UsageError`` for a model without a price."""
     if isinstance(tier.price, Price):
         return prices.flat_rate(
@@ -97,7 +97,15 @@ def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date)
     if tier.price == "free":
         return prices.free_rate(on)
     if tier.price == "gpu-hour":
-        return prices.gpu_hour_rate(usd_per_gpu_hour, tier.concurrency, on)
+        return prices.gpu_hour_rate(given.usd_per_gpu_hour, tier.concurrency, on)
+    if tier.price == "owned":
+        if given.hardware is None:
+            raise UsageError(
+                f'tiers.{name}.price = "owned" needs your hardware: say prices.hardware ='
+                " { usd = 2000, months = 24, energy_usd = 20 }"
+            )
+        hour = local_cost.usd_per_gpu_hour(given.hardware)
+        return prices.gpu_hour_rate(hour, tier.concurrency, on, "GPU-hour of your own")
     return prices.rate_for(
         tier.model,
         dialect=tier.dialect,

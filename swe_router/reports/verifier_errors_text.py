@@ -47,7 +47,8 @@ def rate_text(rate: Mapping[str, Any]) -> str:
 def verifier_errors_view(facts: Mapping[str, Any]) -> RenderableType:
     """The table of rates, what a cascade needs, the wrong verdicts by name, and the caveats."""
     if not facts["candidates"]:
-        return Text("no attempt left a patch that a verifier judged: nothing to account for")
+        none = Text("no attempt left a patch that a verifier judged: nothing to account for")
+        return Group(none, *(Text(f"- {line}", style="dim") for line in facts["notes"]))
     parts: list[RenderableType] = [Text(candidate_counts_line(facts), style="bold")]
     if facts["right"] + facts["wrong"]:
         parts += [_rates_table(facts), _scores_table(facts), Text(cascade_line(facts))]

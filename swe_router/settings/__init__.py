@@ -10,6 +10,7 @@ from swe_router.settings.loading import (
     read_toml,
     toml_value,
 )
+from swe_router.settings.price_tables import HardwareSettings, Price, PriceSettings
 from swe_router.settings.schema import (
     PACE_SETTINGS,
     TIER_NAME,
@@ -17,21 +18,20 @@ from swe_router.settings.schema import (
     GradeSettings,
     LimitSettings,
     PolicySettings,
-    Price,
-    PriceSettings,
     SandboxSettings,
     Settings,
-    Table,
     Tier,
     VerifySettings,
     name_of,
 )
+from swe_router.settings.settings_table import Table
 
 __all__ = [
     "PACE_SETTINGS",
     "TIER_NAME",
     "EnsembleSettings",
     "GradeSettings",
+    "HardwareSettings",
     "LimitSettings",
     "PolicySettings",
     "Price",

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from swe_router import assets, suggest
 from swe_router.errors import UsageError
 from swe_router.settings.overrides import settled
-from swe_router.settings.schema import Price, Settings, Tier
+from swe_router.settings.price_tables import Price
+from swe_router.settings.schema import Settings, Tier
 
 
 def preset_of(split: str | None) -> str:
@@ -142,7 +143,7 @@ def _other_branch(fault: Any) -> bool:
 
 def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
     # pydantic names the branch of a union, which is no key of ours.
-    branches = ("Price", "literal['free','table','gpu-hour']")
+    branches = ("Price", "literal['free','table','gpu-hour','owned']")
     where = [str(part) for part in fault["loc"] if part not in branches]
     if fault["type"] == "missing" and len(where) == 3 and where[0] == "tiers":
         others = [n for n, t in tree["tiers"].items() if isinstance(t, Mapping) and "dialect" in t]

@@ -8,34 +8,19 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from swe_router import gateways, suggest
 from swe_router.errors import UsageError
 from swe_router.records import IMPORTED, digest_of
+from swe_router.settings.price_tables import Price, PriceSettings
+from swe_router.settings.settings_table import Table
 
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 PACE_SETTINGS = ("give_up_seconds", "rpm", "tpm", "adaptive")
 """Fields of a tier that say how fast and how long, not what: a resume may change them."""
-
-
-class Table(BaseModel):
-    """Base of every settings table: frozen, an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Price(Table):
-    """USD per million tokens, for a model that no price table knows."""
-
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
-    cache_read: Decimal | None = Field(default=None, ge=0)
-    """Unset: as ``input``."""
-    cache_write: Decimal | None = Field(default=None, ge=0)
-    """Unset: as ``input``."""
 
 
 class Tier(Table):
@@ -80,11 +65,12 @@ class Tier(Table):
     """Dollar limit of one attempt: an attempt starts only when this much is free."""
     attempt_steps: int = Field(default=100, gt=0)
     attempt_seconds: float = Field(default=3600.0, gt=0)
-    price: Price | Literal["free", "table", "gpu-hour"] = "table"
+    price: Price | Literal["free", "table", "gpu-hour", "owned"] = "table"
     """``table``: genai-prices and eval/prices.toml; ``gpu-hour``: wall time of the calls times
-    ``prices.usd_per_gpu_hour``; ``free``: you say that it costs nothing; or a table of your own."""
+    ``prices.usd_per_gpu_hour``; ``owned``: the same at what an hour of ``prices.hardware`` costs;
+    ``free``: you say that it costs nothing; or a table of your own."""
     concurrency: int = Field(default=1, gt=0)
-    """Calls that share the GPU, for ``price = "gpu-hour"``."""
+    """Calls that share the GPU, for ``price = "gpu-hour"`` and ``"owned"``."""
     retires: datetime.date | None = None
     """Day on which the provider switches the model off."""
     successor: str = ""
@@ -239,15 +225,6 @@ class EnsembleSettings(Table):
     """Run the tests that later candidates brought on the earlier ones too."""
     knobs: Mapping[str, Any] = Field(default_factory=dict)
     """The selector's own parameters, e.g. the weights of ``test-pass-rate``."""
-
-
-class PriceSettings(Table):
-    """Where prices come from."""
-
-    date: datetime.date | None = None
-    """Day whose prices hold; unset is the day on which the run starts (then recorded)."""
-    usd_per_gpu_hour: Decimal = Field(default=Decimal("2.00"), ge=0)
-    """Rent of the GPU that serves local tiers: about one A100-80GB by the hour in 2026."""
 
 
 class BreakerSettings(Table):

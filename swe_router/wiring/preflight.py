@@ -101,7 +101,7 @@ def _checked_rate(settings: Settings, name: str, day: datetime.date) -> PriceRat
     plugins.load_plugin("models", tier.dialect)
     tier_checks.key_of(name, tier, os.environ)
     tier_checks.address_of(name, tier)
-    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, day)
+    return tier_checks.rate_of(name, tier, settings.prices, day)
 
 
 def _why_skipped(
@@ -180,7 +180,7 @@ def _check_verifier_tier(
         say(notice)
     if name in settings.ladder and name == settings.verify.writer:
         say(f"tier {name!r} writes tests and makes candidates: its tests do not vote on its own")
-    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, day)
+    return tier_checks.rate_of(name, tier, settings.prices, day)
 
 
 def tier_gap(settings: Settings, name: str) -> str:
@@ -189,7 +189,7 @@ def tier_gap(settings: Settings, name: str) -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     try:
         tier_checks.key_of(name, tier, os.environ)
-        tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, today)
+        tier_checks.rate_of(name, tier, settings.prices, today)
     except SweRouterError as error:
         return str(error)
     return ""

@@ -71,7 +71,7 @@ class StandaloneVerification:
             tier: tier_checks.rate_of(
                 tier,
                 require_tier(settings, tier),
-                settings.prices.usd_per_gpu_hour,
+                settings.prices,
                 _price_date(settings),
             )
             for tier in _named_tiers(settings)

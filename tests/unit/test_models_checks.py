@@ -10,7 +10,7 @@ import pytest
 from swe_router import settings
 from swe_router.errors import UsageError
 from swe_router.models.tier_checks import address_of, key_of, rate_of, retirement_notice, window_gap
-from swe_router.settings import Tier
+from swe_router.settings import PriceSettings, Tier
 
 DAY = datetime.date(2026, 11, 24)
 
@@ -103,7 +103,7 @@ def test_a_window_that_cannot_hold_one_step_says_the_numbers():
 
 @pytest.mark.parametrize("price", ["free", "gpu-hour", {"input": "1", "output": "2"}, "table"])
 def test_every_way_to_say_a_price_gives_a_rate_with_its_source(price):
-    rate = rate_of("s", tier(model="claude-sonnet-5-5", price=price), Decimal(2), DAY)
+    rate = rate_of("s", tier(model="claude-sonnet-5-5", price=price), PriceSettings(), DAY)
     assert rate.source
     assert rate.date == DAY
     assert (rate.max_usd(1000, 1000, 60) > 0) == (price != "free")
@@ -113,7 +113,7 @@ def test_the_hybrid_preset_is_complete_and_priced():
     hybrid = settings.load("hybrid")
     assert hybrid.ladder == ("local", "sonnet", "o3")
     for name, one in hybrid.tiers.items():
-        rate = rate_of(name, one, hybrid.prices.usd_per_gpu_hour, DAY)
+        rate = rate_of(name, one, hybrid.prices, DAY)
         assert rate.max_usd(1000, 1000, 60) > 0
         assert window_gap(name, one, 10_000) == ""
         step = rate.max_usd(one.window, one.max_output_tokens, one.timeout)
@@ -123,4 +123,4 @@ def test_the_hybrid_preset_is_complete_and_priced():
         "tier 'o3': o3 retires on 2026-12-11 (in 17 days): set tiers.o3.model = 'gpt-5.5'"
     )
     successor = hybrid.tiers["o3"].model_copy(update={"model": hybrid.tiers["o3"].successor})
-    assert rate_of("o3", successor, Decimal(2), DAY).max_usd(1000, 1000, 60) > 0
+    assert rate_of("o3", successor, PriceSettings(), DAY).max_usd(1000, 1000, 60) > 0

@@ -16,7 +16,10 @@ from swe_router.errors import UsageError
         ("prices.usd_per_gpuhour=1", "did you mean 'prices.usd_per_gpu_hour'?"),
         ("tiers.o3.price.inptu=1", "'tiers.o3.price.inptu'; did you mean 'tiers.o3.price.input'?"),
         ("tiers.o3.price.input=-1", "tiers.o3.price.input: Input should be greater than or equal"),
-        ("tiers.o3.price=fre", "tiers.o3.price: Input should be 'free', 'table' or 'gpu-hour'"),
+        (
+            "tiers.o3.price=fre",
+            "tiers.o3.price: Input should be 'free', 'table', 'gpu-hour' or 'owned'",
+        ),
         ("tiers.o3.timeout=inf", "tiers.o3.timeout: Input should be a finite number"),
         ("tiers.o3.model=", "tiers.o3.model: "),
         ("tiers.brandnew.model=x", "tiers.brandnew.dialect is missing"),

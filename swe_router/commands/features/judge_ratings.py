@@ -49,7 +49,7 @@ class IssueRater:
         )
         today = datetime.datetime.now(datetime.UTC).date()
         on = settings.prices.date or today
-        rate = tier_checks.rate_of(tier, self._tier, settings.prices.usd_per_gpu_hour, on)
+        rate = tier_checks.rate_of(tier, self._tier, settings.prices, on)
         tier_checks.key_of(tier, self._tier, os.environ)  # refused before a cent is spent
         folder.mkdir(exist_ok=True)
         self._answers = folder / "answers.jsonl"

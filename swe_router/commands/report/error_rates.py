@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from swe_router import plain_values
 from swe_router.commands import output_files
+from swe_router.commands.report import attempt_costs
 from swe_router.commands.report.graded_verdicts import (
     STRONGEST_CLASSES,
     judged_verdicts,
@@ -24,6 +25,7 @@ from swe_router.lazy_imports import deferred_module
 from swe_router.outcomes.simulation.verifier_model import MeasuredVerifier, VerifierModel
 from swe_router.records import ACCEPTANCE
 from swe_router.reports import verifier_errors_text
+from swe_router.reports.attempt_cost_lines import attempt_cost_lines
 from swe_router.reports.verifier_errors import (
     ALL_TIERS,
     MIN_INSTANCES,
@@ -97,9 +99,12 @@ def error_rates_of_runs(
     rests = [row for settings in known for row in acceptance_thresholds.threshold_rows(settings)]
     lines = list(dict.fromkeys(acceptance_thresholds.threshold_lines(rests)))
     changed = [note for run in runs for note in consistency.seal_warnings(run)]
-    notes = [*changed, *_doubted_grades_notes(doubts), *lines, *facts["notes"]]
+    costs = attempt_costs.attempt_costs(runs, headers)
+    spent = attempt_cost_lines(costs)
+    notes = [*changed, *_doubted_grades_notes(doubts), *lines, *facts["notes"], *spent]
     names = [*(run.name for run in runs), *(path.name for path in verdict_files)]
-    return {**facts, "runs": names, "doubts": len(doubts), "bars": rests, "notes": notes}
+    return {**facts, "runs": names, "doubts": len(doubts), "bars": rests, "costs": costs,
+            "notes": notes}  # fmt: skip
 
 
 def _doubted_grades_notes(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
