@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import Protocol
 from swe_router import model_abilities
 from swe_router.errors import ModelError
 from swe_router.ledger import CallLedger
-from swe_router.prices import PriceRate, charged_usd
-from swe_router.records import CallLimits, Completion, Message, ReturnedCost, ToolSpec, Usage
+from swe_router.models.answer_prices import AnswerPricer, CallBound
+from swe_router.prices import PriceRate
+from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.records.requests import RequestDigests, RunningSum, shared_prefix
 from swe_router.seams import Model
 
@@ -22,12 +22,6 @@ MESSAGE_TOKENS = 16
 """Allowance for what a chat template puts around each message and each call."""
 TOOLS_TOKENS = 1024
 """Allowance for the system text that a provider adds when there are tools."""
-MAX_PRICE_DIFFERENCE = Decimal("0.01")
-"""Share of the listed cost by which a returned cost may differ without a remark."""
-_NO_DIGITS = str.maketrans("", "", "0123456789.-E")
-NO_USAGE = "the provider gave no usage: charged as reserved"
-
-_log = logging.getLogger(__name__)
 
 
 def message_bytes(message: Message) -> int:
@@ -118,8 +112,7 @@ class MeteredModel:
         self._model, self._book, self._rate = model, book, rate
         self._receipts = receipts
         self._measured: _MeasuredRequest | None = None
-        self._noted: set[str] = set()
-        """Kinds of remarks on returned costs that were logged."""
+        self._pricer = AnswerPricer(rate)
         self._outputs: dict[str, int] = {}
         """Fingerprint of an answer -> its output tokens, reasoning included."""
         self._digests = RequestDigests()
@@ -131,14 +124,11 @@ class MeteredModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``; ``Completion.usd`` is set."""
-        request = self._digests.of(messages, tools, limits) if self._receipts else ""
-        known = self._receipts.paid_answer(request) if self._receipts else None
+        known = self.known_answer(messages, tools, limits)
         if known is not None:
-            self._remember(messages, tools, known)
             return known
-        bound = self._bound(messages, tools)
-        reserved = self._rate.max_usd(bound, limits.max_output_tokens, limits.seconds)
-        reservation = self._book.reserve(reserved)
+        bound = self.bound(messages, tools, limits)
+        reservation = self._book.reserve(bound.max_usd(self._rate))
         try:
             answer = self._model.complete(messages, tools, limits=limits)
         except ModelError as error:
@@ -150,86 +140,60 @@ class MeteredModel:
         except BaseException as error:
             self._book.lose(reservation, type(error).__name__)
             raise
-        # An answer comes within its limit; only reading it may end a moment later.
-        seconds = min(answer.usage.seconds, limits.seconds)
-        answer = answer.model_copy(
-            update={"usage": answer.usage.model_copy(update={"seconds": seconds})}
-        )
-        dearest = self._rate.max_usage(bound, limits.max_output_tokens, limits.seconds)
-        priced, note = self._priced(answer, reserved, dearest)
-        usd, usage = priced.usd, priced.usage
+        priced, note = self._pricer.priced(answer, bound)
         try:
-            if self._receipts:
-                self._receipts.keep(request, reservation, priced)
+            self.keep(messages, tools, limits, reservation, priced)
         finally:
-            self._book.settle(reservation, usd, usage, note)
-        self._remember(messages, tools, priced)
+            self._book.settle(reservation, priced.usd, priced.usage, note)
+        self.remember(messages, tools, priced)
         return priced
+
+    def request_digest(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+    ) -> str:
+        """The digest of a request, as ``Step.request``."""
+        return self._digests.of(messages, tools, limits)
+
+    def known_answer(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+    ) -> Completion | None:
+        """The answer to this request that was paid for before a crash, once."""
+        if not self._receipts:
+            return None
+        known = self._receipts.paid_answer(self.request_digest(messages, tools, limits))
+        if known is not None:
+            self.remember(messages, tools, known)
+        return known
+
+    def keep(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        limits: CallLimits,
+        reservation: str,
+        answer: Completion,
+    ) -> None:
+        """Put a paid answer on disk, before it is settled or acted upon."""
+        if self._receipts:
+            self._receipts.keep(self.request_digest(messages, tools, limits), reservation, answer)
 
     @property
     def gives_logprobs(self) -> bool:
         """See ``model_abilities.GivesLogprobs``."""
         return model_abilities.gives_logprobs(self._model)
 
-    def _priced(
-        self, answer: Completion, reserved: Decimal, dearest: Usage
-    ) -> tuple[Completion, str]:
-        """The answer with what it is charged, and what the ledger should note of that.
-
-        ``dearest`` is what was reserved: charged where neither tokens nor cost are given.
-        """
-        known, returned, note = self._is_given(answer), answer.returned, ""
-        if returned is not None:
-            listed = self._rate.usd(answer.usage) if known else Decimal(0)
-            cap = reserved if returned.usd > reserved else None
-            returned = returned.model_copy(update={"listed": listed, "cap": cap})
-            note = self._note_of(returned, known)
-        usage = answer.usage
-        if not known and (returned is None or not returned.usd or not self._rate.by_the_token):
-            usage, note = dearest, NO_USAGE
-            _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
-        update = {
-            "usage": usage,
-            "usd": charged_usd(self._rate, usage, returned),
-            "returned": returned,
-            "usage_unknown": not known,
-        }
-        return answer.model_copy(update=update), note
-
-    def _note_of(self, returned: ReturnedCost, known: bool) -> str:
-        """What a returned cost is remarkable for; logged too, once per kind."""
-        given, listed = returned.usd, returned.listed
-        by_reply, by_table = (f"{usd.normalize():f}" for usd in (given, listed))
-        if not self._rate.by_the_token:
-            return ""
-        if returned.cap is not None:
-            note = (
-                f"the gateway says {by_reply} USD, over the reservation: {returned.cap} is charged"
-            )
-        elif not known:
-            note = f"the gateway counts no tokens and says {by_reply} USD" if given else ""
-        elif abs(given - listed) > MAX_PRICE_DIFFERENCE * listed:
-            note = f"the gateway says {by_reply} USD, the price table {by_table}"
-        else:
-            note = ""
-        if note and (kind := note.translate(_NO_DIGITS)) not in self._noted:
-            self._noted.add(kind)
-            _log.warning("%s", note)
-        return note
-
     def worst(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
     ) -> Decimal:
         """USD that this call would reserve."""
-        bound = self._bound(messages, tools)
-        return self._rate.max_usd(bound, limits.max_output_tokens, limits.seconds)
+        return self.bound(messages, tools, limits).max_usd(self._rate)
 
-    def _is_given(self, answer: Completion) -> bool:
-        """Whether the usage can be true: no prompt, or words out of no tokens, cannot."""
-        spoke = bool(answer.message.content or answer.message.tool_calls)
-        usage = answer.usage
-        counted = usage.prompt_tokens > 0 and (usage.output_tokens > 0 or not spoke)
-        return counted or not self._rate.by_the_token
+    def bound(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+    ) -> CallBound:
+        """What this call can use at most."""
+        prompt = self._bound(messages, tools)
+        return CallBound(prompt, limits.max_output_tokens, limits.seconds)
 
     def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """Most prompt tokens of this request: what was measured, and the bytes added since."""
@@ -249,9 +213,10 @@ class MeteredModel:
         hidden = self._outputs.get(message.fingerprint(), 0) if spoke else 0
         return _bound_of(message) + hidden
 
-    def _remember(
+    def remember(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], answer: Completion
     ) -> None:
+        """What an answer tells of the size of the requests that go on from it."""
         self._outputs[answer.message.fingerprint()] = answer.usage.output_tokens
         if answer.usage.prompt_tokens:
             tokens = answer.usage.prompt_tokens + answer.usage.output_tokens
