@@ -170,6 +170,11 @@ class Completion(FrozenRecord):
     usage_unknown: bool = Field(default=False, exclude_if=lambda unknown: not unknown)
     """Nobody counted the tokens: ``usage`` is nothing, or the upper bound that was charged for."""
     request_id: str = ""
+    service: Literal["standard", "batch"] = Field(
+        default="standard", exclude_if=lambda service: service == "standard"
+    )
+    """The provider's service that made it, and whose price it has. Left out of records while it is
+    the standard one, so that those of earlier versions stay what they were."""
     logprobs: tuple[TokenLogprobs, ...] = Field(default=(), exclude_if=lambda tokens: not tokens)
     """Of each token of the answer, where ``CallLimits.top_logprobs`` asked and the server gave."""
 

@@ -18,6 +18,7 @@ from swe_router.prices import PriceBand, PriceRate
 from swe_router.records import (
     Budget,
     CallLimits,
+    Completion,
     Message,
     ToolCall,
     digest_of,
@@ -110,3 +111,11 @@ def reads_of_an_attempt(tmp_path, steps: int) -> int:
 def test_each_answer_is_read_as_often_in_a_long_attempt_as_in_a_short_one(tmp_path):
     short, long = reads_of_an_attempt(tmp_path, 10), reads_of_an_attempt(tmp_path, 60)
     assert 0 < long - short <= 6 * (60 - 10)
+
+
+def test_an_answer_of_the_standard_service_is_recorded_as_ever():
+    """Seals of steps and digests of receipts made before there were services hang on it."""
+    answer = Completion(message=Message(role="assistant", content="ok"))
+    assert "service" not in answer.model_dump(mode="json")
+    batched = answer.model_copy(update={"service": "batch"})
+    assert Completion.model_validate(batched.model_dump(mode="json")).service == "batch"
