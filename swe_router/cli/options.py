@@ -31,3 +31,18 @@ SandboxKind = Annotated[str | None, typer.Option(help="auto, docker or local.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
 ]
+Batch = Annotated[
+    bool,
+    typer.Option(
+        "--batch",
+        help="Send each step of all instances together through the provider's batch API: half the"
+        " price, hours instead of minutes. --dry-run weighs them.",
+    ),
+]
+BatchOrLive = Annotated[
+    bool | None,
+    typer.Option(
+        "--batch/--live",
+        help="Send calls in batches, or at once, from now on. Default: as the run began.",
+    ),
+]

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from swe_router.cli.options import (
+    Batch,
+    BatchOrLive,
     DataSet,
     IdFilter,
     InstanceIds,
@@ -81,6 +83,7 @@ def run(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Seeded random order.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
     workers: Workers = None,
+    batch: Batch = False,
     hours: Hours = None,
     notify: Notify = None,
     candidates: Annotated[
@@ -201,7 +204,8 @@ def run(
         slice=slice_,
         shuffle=shuffle or None,
         seed=seed,
-        workers=workers,
+        workers=0 if batch and workers is None else workers,
+        batch__enabled=batch or None,
         candidates=candidates,
         sandbox__kind=sandbox,
         sandbox__unsafe=unsafe or None,
@@ -231,8 +235,8 @@ def run(
         folder = launch.create_run(resolved, runs_folder, talk)
     retry = "none" if resume_run is None else "infra"
     done = launch.drive_run(
-        folder, workers=workers, retry_kind=retry, say=talk, hours=ends, notify_hook=notify,
-        wait_settings=waits,
+        folder, workers=resolved.workers if batch else workers, retry_kind=retry, say=talk,
+        hours=ends, notify_hook=notify, wait_settings=waits, batch=batch or None,
     )  # fmt: skip
     return _finish(done, as_json)
 
@@ -259,6 +263,7 @@ def resume(
         ),
     ] = None,
     workers: Workers = None,
+    batch: BatchOrLive = None,
     hours: Hours = None,
     notify: Notify = None,
     trust: Trust = False,
@@ -281,6 +286,7 @@ def resume(
         hours=_positive_hours(hours),
         notify_hook=notify,
         wait_settings=sets or (),
+        batch=batch,
     )
     return _finish(done, as_json)
 

@@ -44,7 +44,7 @@ from swe_router.reports.view_parts import lines_view
 from swe_router.seams import KeepsDialogue
 from swe_router.settings import Settings
 from swe_router.solve.handover import HandedOver
-from swe_router.wiring import ensemble, stop_loss
+from swe_router.wiring import batch_prices, ensemble, stop_loss
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.policy_wiring import build_policy
 from swe_router.wiring.run_wiring import attempt_context_of
@@ -247,7 +247,7 @@ def _check_candidate_grades(
 def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext:
     charged: dict[str, Decimal] = {}
     for call in ledger.calls.values():
-        if call.fate == "settled":
+        if call.fate == "settled" and not call.unused:
             charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
     settings, sheet = header.settings, run_inputs.stored_manifest(run, header)
     verify = run_inputs.verify_settings(run, header)
@@ -278,6 +278,7 @@ def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> Repl
         early_stop=settings.ensemble.early_stop,
         verifiers={n: plugins.load_plugin("verifiers", n)(verify) for n in verify.names},
         rates=header.rates,
+        batch_rates=batch_prices.batch_rates_of(header),
         conversation=conversation,
         steps=lambda instance_id, attempt_id: InstanceLog(run.attempt_folder(instance_id)).steps(
             attempt_id

@@ -54,6 +54,8 @@ class Header:
     """Knobs of the policy with the defaults that held when the run began."""
     instances: str = ""
     """``instances_digest`` of its instances; empty in runs made before it was stored."""
+    batch_rates: Mapping[str, PriceRate] = field(default_factory=dict)
+    """Tier -> the rate of its calls in batches; empty in runs that began without batches."""
 
     def as_json(self) -> dict[str, Any]:
         """The JSON of ``settings.json``; ``seal`` is over all the rest."""
@@ -64,6 +66,9 @@ class Header:
             "digest": self.digest,
             "sandbox": self.sandbox,
             "rates": {name: rate.model_dump(mode="json") for name, rate in self.rates.items()},
+            "batch_rates": {
+                n: rate.model_dump(mode="json") for n, rate in self.batch_rates.items()
+            },
             "skipped": dict(self.skipped_tiers),
             "prompts": dict(self.prompts),
             "stop_loss": {n: one.model_dump(mode="json") for n, one in self.stop_loss.items()},
@@ -107,7 +112,8 @@ def header_of_run(run: RunFolder) -> Header:
         return Header(
             settings=_settings_from(run, tree["settings"]),
             digest=tree["digest"],
-            rates={name: PriceRate.model_validate(row) for name, row in tree["rates"].items()},
+            rates=_rates_from(tree["rates"]),
+            batch_rates=_rates_from(tree.get("batch_rates", {})),
             skipped_tiers=tree["skipped"],
             sandbox=tree["sandbox"],
             prompts=tree["prompts"],
@@ -134,6 +140,14 @@ def header_of_run(run: RunFolder) -> Header:
         ) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
+
+
+def _rates_as_json(rates: Mapping[str, PriceRate]) -> dict[str, Any]:
+    return {name: rate.model_dump(mode="json") for name, rate in rates.items()}
+
+
+def _rates_from(tree: Mapping[str, Any]) -> dict[str, PriceRate]:
+    return {name: PriceRate.model_validate(row) for name, row in tree.items()}
 
 
 def _settings_from(run: RunFolder, tree: Mapping[str, Any]) -> Settings:

@@ -14,7 +14,7 @@ from swe_router.errors import JournalError
 from swe_router.ledger.log import Entry, LedgerLog
 from swe_router.ledger.sent_batch import SentBatch, SubmittedCall
 from swe_router.ledger.state import CallState, LedgerState
-from swe_router.records import Usage
+from swe_router.records import Completion, Usage
 
 
 class BatchBook:
@@ -83,6 +83,22 @@ class BatchBook:
             if entries:
                 self._log.append(*entries)
 
+    def settle_kept(self, reservation: str, answer: Completion) -> None:
+        """Settle a call whose answer is on its attempt's disk, if its process died before that."""
+        with self._log.locked():
+            call = self._state.calls.get(reservation)
+            if call is not None and call.fate == "submitted":
+                end = CallEnd.settled(reservation, answer.usd, answer.usage)
+                self._log.append(self._entry(end.op, id=reservation, **end.fields))
+            elif call is not None and call.unused:
+                self._log.append(self._entry("use", id=reservation))
+
+    def used(self, reservation: str) -> None:
+        """A call that was settled as unused serves somebody after all."""
+        with self._log.locked():
+            if self._state.calls[reservation].unused:
+                self._log.append(self._entry("use", id=reservation))
+
     def state_of(self, reservation: str) -> CallState:
         """A call as it stands."""
         with self._log.locked():
@@ -100,10 +116,13 @@ class CallEnd:
         self.op, self.reservation, self.fields = op, reservation, fields
 
     @classmethod
-    def settled(cls, reservation: str, usd: Decimal, usage: Usage, note: str = "") -> CallEnd:
-        """It was answered at this price."""
+    def settled(
+        cls, reservation: str, usd: Decimal, usage: Usage, note: str = "", *, unused: bool = False
+    ) -> CallEnd:
+        """It was answered at this price; ``unused``: nobody waited for it, and no step holds it."""
         row = usage.model_dump(mode="json")
-        return cls("settle", reservation, usd=str(usd), usage=row, note=note)
+        more = {"unused": True} if unused else {}
+        return cls("settle", reservation, usd=str(usd), usage=row, note=note, **more)
 
     @classmethod
     def void(cls, reservation: str) -> CallEnd:

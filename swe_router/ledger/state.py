@@ -100,6 +100,8 @@ class CallState:
     """Made for a batch: while it is open, nothing was sent."""
     usage: Mapping[str, Any] | None = None
     """What the answer used, as its settlement says; None while there is none."""
+    unused: bool = False
+    """Paid in a batch after nobody waited for it any more."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ class LedgerState:
             "submit": self._submit,
             "unsend": self._unsend,
             "adopt": self._adopt,
+            "use": self._use,
         }
         if kind not in steps:
             raise ValueError(
@@ -298,6 +301,7 @@ class LedgerState:
         call = self.call(entry["id"], *UNFINISHED)
         usd = _usd(entry["usd"])
         self._close(call, "settled", usd)
+        call.unused = bool(entry.get("unused", False))
         _add(self.settled, call.tier, usd)
         self.answered[call.tier] = self.answered.get(call.tier, 0) + 1
         call.usage = entry.get("usage")
@@ -359,6 +363,9 @@ class LedgerState:
     def _adopt(self, entry: Mapping[str, Any]) -> None:
         for name in self.submitted:
             self.calls[name].owner = entry["party"]
+
+    def _use(self, entry: Mapping[str, Any]) -> None:
+        self.calls[entry["id"]].unused = False
 
     def _wait(self, entry: Mapping[str, Any]) -> None:
         self.waiting.add(entry["party"])

@@ -11,6 +11,7 @@ from typing import Any
 from swe_router import prices
 from swe_router.prices import PriceRate
 from swe_router.records import (
+    Completion,
     CrossMatrix,
     Features,
     Outcome,
@@ -85,10 +86,16 @@ class ReplayContext:
     what the verifiers' own calls on its candidate cost."""
     asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Verifier -> the tiers that it asks."""
+    batch_rates: Mapping[str, PriceRate] = field(default_factory=dict)
+    """Tier -> the rate of its calls in batches."""
     room: Callable[[Plan], int] = lambda plan: 0
     """``solve.context.SolveContext.room``."""
     early_stop: bool = True
     """The run left out what could not change the choice any more."""
+
+    def rate_of_answer(self, tier: str, answer: Completion) -> PriceRate | None:
+        """The rate that an answer was charged at; None where the run records none."""
+        return (self.batch_rates if answer.service == "batch" else self.rates).get(tier)
 
 
 def check_record(record: RunRecord, context: ReplayContext, count: ReplayCount) -> None:
@@ -242,9 +249,9 @@ def _check_attempt(
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
     steps = context.steps(name, attempt.id)
-    rate = context.rates.get(attempt.plan.arm.model)
     for step in steps:
         paid = step.completion
+        rate = context.rate_of_answer(attempt.plan.arm.model, paid)
         priced = prices.charged_usd(rate, paid.usage, paid.returned) if rate else paid.usd
         count.same(name, f"{place} step {step.index + 1} price", paid.usd, priced)
     usd = sum((step.completion.usd for step in steps), start=Decimal(0))
@@ -294,7 +301,10 @@ def _check_verifier_cost(
         usd = _usd_of(verdict.evidence.get("usd", "0"))
         calls = _paid_calls(verdict.evidence)
         count.same(name, f"{where} usd", usd, sum((_usd_of(c.get("usd")) for c in calls), ZERO))
-        asked = (context.rates.get(tier) for tier in context.asked.get(verdict.verifier, ()))
+        tiers = context.asked.get(verdict.verifier, ())
+        asked = [
+            rates.get(tier) for tier in tiers for rates in (context.rates, context.batch_rates)
+        ]
         rates = [rate for rate in asked if rate is not None]
         for number, call in enumerate(calls, 1):
             if rates and "usage" in call:

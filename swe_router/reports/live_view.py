@@ -58,6 +58,7 @@ class LiveView:
         self._earlier = 0
         self._cache = ""
         self._away: dict[str, str] = {}
+        self._batches = ""
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
             if console.is_terminal
@@ -98,6 +99,15 @@ class LiveView:
         """What prompt caches did in all calls so far."""
         self._cache = cache_text.cache_sentence(use)
 
+    def out_in_batches(self, batches: int, calls: int, usd: Decimal) -> None:
+        """Batches that are out, calls in them, and USD that are reserved for these."""
+        self._batches = (
+            f", {counted_noun(calls, 'call')} out in {batches} batch{'es' * (batches != 1)}"
+            f" (at most {usd_text(usd)})"
+            if calls
+            else ""
+        )
+
     def skipped(self, count: int) -> None:
         """Instances that an earlier launch concluded."""
         self._done += count
@@ -124,7 +134,8 @@ class LiveView:
 
     def _totals_line(self, now: float) -> str:
         """Money and time, as a terminal and a log say them."""
-        money = f"{usd_text(self._spent)} of {usd_text(self._budget)} spent, {self._eta_text(now)}"
+        money = f"{usd_text(self._spent)} of {usd_text(self._budget)} spent"
+        money += f"{self._batches}, {self._eta_text(now)}"
         return f"{money}; {self._cache}" if self._cache else money
 
     def say(self, message: str) -> None:

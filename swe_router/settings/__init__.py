@@ -1,5 +1,6 @@
 """Everything that a run depends on, as one typed tree."""
 
+from swe_router.settings.batch_settings import BatchSettings
 from swe_router.settings.loading import (
     build,
     changed,
@@ -12,6 +13,7 @@ from swe_router.settings.loading import (
 )
 from swe_router.settings.price_tables import HardwareSettings, Price, PriceSettings
 from swe_router.settings.schema import (
+    HOW_NOT_WHAT,
     PACE_SETTINGS,
     TIER_NAME,
     EnsembleSettings,
@@ -27,8 +29,10 @@ from swe_router.settings.schema import (
 from swe_router.settings.settings_table import Table
 
 __all__ = [
+    "HOW_NOT_WHAT",
     "PACE_SETTINGS",
     "TIER_NAME",
+    "BatchSettings",
     "EnsembleSettings",
     "GradeSettings",
     "HardwareSettings",

@@ -13,9 +13,12 @@ from pydantic import Field, field_validator, model_validator
 from swe_router import gateways, suggest
 from swe_router.errors import UsageError
 from swe_router.records import IMPORTED, digest_of
+from swe_router.settings.batch_settings import BatchSettings
 from swe_router.settings.price_tables import Price, PriceSettings
 from swe_router.settings.settings_table import Table
 
+HOW_NOT_WHAT = ("workers", "breaker", "batch")
+"""Fields that change how a run is carried out, and no request of it."""
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -306,6 +309,7 @@ class Settings(Table):
     sandbox: SandboxSettings = SandboxSettings()
     verify: VerifySettings = VerifySettings()
     breaker: BreakerSettings = BreakerSettings()
+    batch: BatchSettings = BatchSettings()
     prices: PriceSettings = PriceSettings()
     limits: LimitSettings = LimitSettings()
     grade: GradeSettings = GradeSettings()
@@ -351,13 +355,13 @@ class Settings(Table):
         return self.policy.ladder or tuple(self.tiers)
 
     def digest(self) -> str:
-        """SHA-256 hex over all that decides the result (so not ``workers`` and patience)."""
+        """SHA-256 hex over all that decides the result (so not ``HOW_NOT_WHAT`` and patience)."""
         return name_of(self.model_dump(mode="json"))
 
 
 def name_of(tree: Mapping[str, Any]) -> str:
     """``Settings.digest`` of settings as JSON: they may be of an older or a newer version."""
-    named = {key: value for key, value in tree.items() if key not in ("workers", "breaker")}
+    named = {key: value for key, value in tree.items() if key not in HOW_NOT_WHAT}
     named["tiers"] = {
         tier: {key: value for key, value in table.items() if key not in PACE_SETTINGS}
         for tier, table in tree["tiers"].items()

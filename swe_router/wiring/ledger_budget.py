@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -20,8 +20,11 @@ class LedgerBudget:
         instances_left: int,
         instance: str = "",
         instance_cap_usd: Decimal | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``instance_cap_usd``: USD that the instance may cost in all; None is no such cap."""
+        self._sleep = sleep
         self._ledger, self._left = ledger, instances_left
         self._instance, self._cap = instance, instance_cap_usd
 
@@ -44,7 +47,7 @@ class LedgerBudget:
 
     def wait_for_release(self) -> None:
         """Half a second: an attempt takes minutes."""
-        time.sleep(0.5)
+        self._sleep(0.5)
 
     @contextmanager
     def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Hold]:

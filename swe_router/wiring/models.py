@@ -10,7 +10,9 @@ from swe_router import plugins
 from swe_router.breaker import Breaker
 from swe_router.ledger import Hold, Ledger
 from swe_router.ledger.holds import CallLedger
+from swe_router.model_abilities import HasBatches
 from swe_router.models import tier_checks
+from swe_router.models.batched_model import BatchedModel, BatchItemMaker, BatchSeat
 from swe_router.models.metered import AnswerStore, MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.models.sampling_seeds import SamplingSeeds
@@ -41,6 +43,8 @@ class ModelFactory:
     """What keeps calls to the rates of their tiers; None: they go as they come."""
     paced_tiers: Callable[[], Mapping[str, Tier]] | None = None
     """The tiers with the rates that the user asked for last; None: as ``settings`` has them."""
+    seat: Callable[[], BatchSeat | None] = lambda: None
+    """The instance's place in the lane of batches; None where every call is live."""
 
     def for_attempt(
         self,
@@ -62,8 +66,11 @@ class ModelFactory:
                 or self.stopping()
             )
 
-        metered = self._metered_model(name, self._bare_model_maker(name)(session), hold, receipts)
-        return self._waiting_model(name, metered, instance, report_wait, over)
+        bare = self._bare_model_maker(name)(session)
+        metered = self._metered_model(name, bare, hold, receipts)
+        live = self._waiting_model(name, metered, instance, report_wait, over)
+        items = bare.batches() if isinstance(bare, HasBatches) else None
+        return self._batched(name, metered, live, items, hold, report_wait)
 
     def for_verifier(
         self,
@@ -86,7 +93,9 @@ class ModelFactory:
             booking = self.ledger().overhead(account, verify.usd, limits.instance_usd)
             seeded = SamplingSeeds(self._tier_named(name), plugin, instance.id)
             metered = self._metered_model(name, seeded, booking, receipts(attempt_id))
-            return self._waiting_model(name, metered, instance, report_wait, self.stopping)
+            live = self._waiting_model(name, metered, instance, report_wait, self.stopping)
+            items = seeded if seeded.takes_batches else None
+            return self._batched(name, metered, live, items, booking, report_wait)
 
         return model
 
@@ -121,6 +130,22 @@ class ModelFactory:
         self, name: str, bare: Model, booking: CallLedger, receipts: AnswerStore | None
     ) -> MeteredModel:
         return MeteredModel(bare, booking, self.rates[name], receipts=receipts)
+
+    def _batched(
+        self,
+        name: str,
+        metered: MeteredModel,
+        live: Model,
+        items: BatchItemMaker | None,
+        booking: CallLedger,
+        report_wait: ReportWait,
+    ) -> Model:
+        """The model with its calls in batches, where there is a lane and the tier takes them."""
+        seat = self.seat()
+        if seat is None or items is None:
+            return live
+        clock, retries = self._breaker().stop_limit_clock, self._tier_named(name).retries
+        return BatchedModel(metered, live, seat, items, booking, name, retries, clock, report_wait)
 
     def _waiting_model(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Hold, Ledger
+from swe_router.models.batched_model import BatchSeat
 from swe_router.rate_limits import RatePacer
 from swe_router.records import Arm, Features, Instance, Plan, digest_of
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
@@ -56,19 +58,25 @@ class RunWiring:
     def __init__(self, run: RunFolder, header: Header, say: Say) -> None:
         self.run, self.header, self.say = run, header, say
         self.settings = header.settings
+        self.seat: BatchSeat | None = None
+        """The place in the lane of batches of the instance that is worked on."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; where there is a lane, others may work meanwhile."""
+        (self.seat.member.sleep if self.seat else time.sleep)(seconds)
 
     @cached_property
     def ledger(self) -> Ledger:
         """The run's only ledger."""
         return Ledger(
             self.run.ledger_file, self.settings.budget, run=self.run.seal(),
-            stopping=self.run.stopping,
+            stopping=self.run.stopping, sleep=self.sleep,
         )  # fmt: skip
 
     @cached_property
     def breaker(self) -> Breaker:
         """What is known of the services that are away, shared by all processes of the run."""
-        return breaker_of(self.run, self.header)
+        return breaker_of(self.run, self.header, sleep=self.sleep)
 
     @cached_property
     def repos(self) -> RepoCache:
@@ -90,15 +98,16 @@ class RunWiring:
         return ModelFactory(
             self.settings, self.header.rates, lambda: self.ledger, self.run.stopping,
             lambda: self.breaker, lambda: self.pacer,
-            lambda: with_patience(self.run, self.settings).tiers,
+            lambda: with_patience(self.run, self.settings).tiers, lambda: self.seat,
         )  # fmt: skip
 
     @cached_property
     def pacer(self) -> RatePacer:
         """Keeps the calls of all workers to the rates of their tiers."""
         return RatePacer(
-            self.run.path, stopping=self.run.stopping, stop_clock=self.breaker.stop_limit_clock
-        )
+            self.run.path, stopping=self.run.stopping,
+            stop_clock=self.breaker.stop_limit_clock, sleep=self.sleep,
+        )  # fmt: skip
 
     @cached_property
     def sandbox_pools(self) -> SandboxPools:
@@ -158,6 +167,8 @@ class RunWiring:
         for receipt in receipts:
             if receipt.reservation in lost:
                 self.ledger.reconcile(receipt.reservation, receipt.completion.usd)
+            elif receipt.completion.service == "batch":
+                self.ledger.batches.settle_kept(receipt.reservation, receipt.completion)
 
     def solve_context(
         self,
@@ -180,7 +191,11 @@ class RunWiring:
             imported=came.outcomes if came else (),
             foreign_peers=came.peers if came else (),
             budget=LedgerBudget(
-                self.ledger, instances_left, instance.id, self.settings.limits.instance_usd
+                self.ledger,
+                instances_left,
+                instance.id,
+                self.settings.limits.instance_usd,
+                sleep=self.sleep,
             ),
             memory=self.log_of(instance),
             selector=self.selector,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -33,8 +34,14 @@ GIVEN_UP_STOP_REASON = "given up"
 """In the stop file of a run that ends because of services that stayed away."""
 
 
-def breaker_of(run: RunFolder, header: Header) -> Breaker:
-    """The breaker of a run.
+def breaker_of(
+    run: RunFolder,
+    header: Header,
+    *,
+    notify: Callable[[str], None] = lambda line: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Breaker:
+    """The breaker of a run; ``notify`` and ``sleep`` as ``Breaker`` has them.
 
     When it gives up what every instance needs (the sandbox, a tier that verifiers ask, all tiers
     of the ladder), the run stops as if it was asked to; else the rest of it goes on.
@@ -49,7 +56,9 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
         run.path,
         lambda service: patience_for(with_patience(run, header.settings), service),
         stopping=run.stopping,
+        notify=notify,
         on_give_up=gave_up,
+        sleep=sleep,
         limit_clock=active_clock.now,
         slept_seconds_since=active_clock.slept_seconds_since,
     )

@@ -13,7 +13,8 @@ from swe_router import gateways, prices
 from swe_router.errors import ModelUnknown, Unauthorised, UsageError
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
-from swe_router.models.metered import NO_USAGE, MeteredModel
+from swe_router.models.answer_prices import NO_USAGE
+from swe_router.models.metered import MeteredModel
 from swe_router.models.openai import OpenAIModel
 from swe_router.records import CallLimits, Message, Step, Trajectory
 from swe_router.settings import Tier

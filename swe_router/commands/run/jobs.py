@@ -159,6 +159,7 @@ class JobQueue:
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
         self._show_cache_use()
+        self._view.out_in_batches(view.batches_out, view.calls_out, view.submitted)
         self._notifier.notify_spending(self._wiring.run.name, view.spent, view.budget)
         gone = self._wiring.breaker.outages()
         self._view.paused({name: row.cause for name, row in gone.items() if row.paused})

@@ -15,11 +15,19 @@ from swe_router.commands import run_facts
 from swe_router.commands.grade import grading_run, pending_grades
 from swe_router.commands.report import error_rates
 from swe_router.commands.result import CommandResult
-from swe_router.commands.run import candidate_import, dry_run_report
+from swe_router.commands.run import batches_out, candidate_import, dry_run_report
+from swe_router.commands.run.crew import Crew
 from swe_router.commands.run.jobs import JobQueue, LogTail
 from swe_router.commands.run.notifier import Notifier
 from swe_router.commands.run.run_header import resolved_header
-from swe_router.commands.run.worker import instances_at_once, run_in_ray, run_local
+from swe_router.commands.run.worker import (
+    Job,
+    JobResult,
+    instances_at_once,
+    run_in_ray,
+    run_local,
+    run_seated,
+)
 from swe_router.commands.signals import end_process, graceful_stop, interruptible, time_limit
 from swe_router.errors import UsageError
 from swe_router.integrity import consistency, own_runs, trust, unfinished
@@ -27,15 +35,17 @@ from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header, header_of_run, instances_digest, run_name
 from swe_router.journal.run_folder import RunFolder, text_digest
 from swe_router.jsonl import append_value
+from swe_router.ledger import log_reader
 from swe_router.reports import exit_status, run_text, sentences, verifier_errors_text
 from swe_router.reports.live_view import LiveView
 from swe_router.reports.view_parts import text_view
 from swe_router.sandboxes import temp_folders
 from swe_router.sandboxes.reaper import is_locked
-from swe_router.settings import Settings
+from swe_router.settings import HOW_NOT_WHAT, Settings
 from swe_router.terminal import Console
 from swe_router.wiring import (
     acceptance_thresholds,
+    batching,
     cleanup,
     preflight,
     service_breaker,
@@ -126,7 +136,7 @@ def require_same_settings(
         service_breaker.without_patience(one.model_dump(mode="json"))
         for one in (header.settings, settings)
     )
-    differ = [name for name in old if old[name] != new[name] and name != "workers"]
+    differ = [name for name in old if old[name] != new[name] and name not in HOW_NOT_WHAT]
     if not differ:
         return service_breaker.patience_changes(header.settings, settings, sets)
     more = (
@@ -151,12 +161,14 @@ def drive_run(
     notify_hook: str | None = None,
     wait_settings: Sequence[str] = (),
     terminal_controls: TerminalControls | None = None,
+    batch: bool | None = None,
 ) -> CommandResult:
     """Work on every instance that is owed, grade, and summarize.
 
     ``retry_kind``: a key of ``unfinished.RETRIED_STATUSES``; ``budget``: the run's new cap in USD;
     ``wait_settings``: changed waiting times; ``hours``: stop after so many; ``notify_hook``: see
-    ``Notifier``; ``terminal_controls``: None is stderr. Exit codes: ``reports.exit_status``.
+    ``Notifier``; ``terminal_controls``: None is stderr; ``batch``: whether calls go in batches,
+    None: as the settings say. Exit codes: ``reports.exit_status``.
     """
     header, notifier = header_of_run(run), Notifier(notify_hook, say)
     terminal_controls = terminal_controls or TerminalControls()
@@ -174,8 +186,10 @@ def drive_run(
         return result
     candidate_import.require_same_candidates(run, header)
     wiring = RunWiring(run, header, say)
-    number = header.settings.workers if workers is None else workers
-    preflight.allow_open_files(preflight.OPEN_FILES_PER_WORKER * max(1, number))
+    crew = Crew(header.settings.workers if workers is None else workers,
+                 header.settings.batch.enabled if batch is None else batch)  # fmt: skip
+    crew.check(wiring)
+    preflight.allow_open_files(preflight.OPEN_FILES_PER_WORKER * crew.at_once(wiring.header))
     with (
         notifier.notifying_faults(run.name),
         interruptible(),
@@ -186,20 +200,24 @@ def drive_run(
         wiring.ledger.abandon_others()
         cleanup.sweep(run.name)
         wiring.breaker.forget()
-        ends = _work_and_grade(wiring, number, retry_kind, notifier, terminal_controls)
+        ends = _work_and_grade(wiring, crew, retry_kind, notifier, terminal_controls)
         # The cap may have been raised meanwhile, or a tier that was given up came back.
         while not (ends.stopped or run.stopping()) and (
             unfinished.has_newly_payable(run) or (ends.held and not wiring.breaker.given_up())
         ):
-            ends = _work_and_grade(wiring, number, "none", notifier, terminal_controls)
-        known = run_facts.read_run_facts(run)
-        account = verifier_errors_text.verifier_errors_markdown(
-            error_rates.error_rates_of_runs([run])
-        )
-        run.write_text("report.md", run_text.report_markdown(known) + account)
+            ends = _work_and_grade(wiring, crew, "none", notifier, terminal_controls)
+        known = _written_report(run)
     result = _closing_result(run, known, ends.stopped)
     notifier.notify_end(result.facts, result.exit_code)
     return result
+
+
+def _written_report(run: RunFolder) -> run_facts.RunFacts:
+    """The facts of the run, once ``report.md`` says them."""
+    known = run_facts.read_run_facts(run)
+    account = verifier_errors_text.verifier_errors_markdown(error_rates.error_rates_of_runs([run]))
+    run.write_text("report.md", run_text.report_markdown(known) + account)
+    return known
 
 
 @dataclass(frozen=True)
@@ -214,7 +232,7 @@ class _RoundEnd:
 
 def _work_and_grade(
     wiring: RunWiring,
-    workers: int,
+    crew: Crew,
     retry_kind: str,
     notifier: Notifier,
     terminal_controls: TerminalControls,
@@ -222,7 +240,7 @@ def _work_and_grade(
     """Work on what is owed and grade it."""
     run, began = wiring.run, time.time()
     try:
-        ends = _work_on_owed(wiring, workers, retry_kind, notifier, terminal_controls)
+        ends = _work_on_owed(wiring, crew, retry_kind, notifier, terminal_controls)
     finally:
         cleanup.sweep(run.name)  # what workers left that were killed
         append_value(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
@@ -249,6 +267,8 @@ def _live_change_result(run: RunFolder) -> CommandResult:
 
 def _is_finished(run: RunFolder, header: Header, retry_kind: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
+    if log_reader.read_ledger(run.ledger_file).submitted:
+        return False
     if unfinished.pending_instances(run, retry_kind) or not run.predictions_file.exists():
         return False
     if not header.settings.grade.enabled:
@@ -260,7 +280,7 @@ def _is_finished(run: RunFolder, header: Header, retry_kind: str) -> bool:
 
 def _work_on_owed(
     wiring: RunWiring,
-    workers: int,
+    crew: Crew,
     retry_kind: str,
     notifier: Notifier,
     terminal_controls: TerminalControls,
@@ -270,21 +290,22 @@ def _work_on_owed(
     todo = unfinished.pending_instances(run, retry_kind)
     total = len(run.instances())
     unfinished.reopen_pending(run, retry_kind, todo)
-    if not todo:
+    if not todo and not batching.has_batches_out(wiring):
         wiring.say("nothing is owed")
         return _RoundEnd()
     with (
         LiveView(total, wiring.ledger.view().budget, terminal_controls.console) as view,
         graceful_stop(run.stop_file, view.say, force_quit=terminal_controls.force_quit),
+        batching.open_lane(wiring, sends=crew.sends_batches, notify=view.say) as seating,
     ):
         view.skipped(total - len(todo))
         state = JobQueue(wiring, todo, view, notifier)
-        if workers:
+        if crew.workers:
             tail = LogTail(run.logs / "progress.jsonl", view)
             with temp_folders.temp_folder(run.name, run.lock_file) as place:
                 made = pool.Pool(
                     run_in_ray,
-                    workers,
+                    crew.workers,
                     run.stopping,
                     lambda: state.show_progress(tail),
                     place,
@@ -293,15 +314,22 @@ def _work_on_owed(
                 made.run(state.jobs(), state.finish_job)
         else:
             threads = instances_at_once(wiring.header)
-            made = pool.Pool(
-                lambda job: run_local(job, view.event, threads),
-                0,
-                run.stopping,
-                state.show_spending,
-                threads=threads,
+            if seating is not None and seating.sends:
+                threads = batching.instances_at_once(wiring.header, len(todo))
+                seating.lane.lockstep.expected = min(threads, len(todo))
+
+            def work(job: Job) -> JobResult:
+                if seating is not None:
+                    return run_seated(job, view.event, seating)
+                return run_local(job, view.event, threads)
+
+            here: pool.Pool[Job, JobResult] = pool.Pool(
+                work, 0, run.stopping, state.show_spending, threads=threads,
                 on_fatal_error=run.stop_file.touch,
-            )
-            made.run(state.jobs(), state.finish_job)
+            )  # fmt: skip
+            here.run(state.jobs(), state.finish_job)
+            if seating is not None and not run.stopping():
+                seating.collect_leftovers()
     stopped = run.stopping() and not service_breaker.has_given_up(run)
     return _RoundEnd(stopped, frozenset() if run.stopping() else frozenset(state.held_instances))
 
@@ -311,6 +339,10 @@ def _closing_result(run: RunFolder, known: run_facts.RunFacts, stopped: bool) ->
     how = exit_status.run_ending(known.instances, stands, stopped=stopped)
     owes = exit_status.run_ending(known.instances, stands) == "infra"
     resume = f"\nfinish it with: {_resume_command(run)}" if owes else ""
+    out = batches_out.batches_out(run)
+    resume += "".join(
+        f"\n{line}" for line in batches_out.batches_out_lines(out, _resume_command(run))
+    )
     short = sum(record.short_of_money for record in known.records.values())
     if short:
         resume += (
@@ -322,6 +354,8 @@ def _closing_result(run: RunFolder, known: run_facts.RunFacts, stopped: bool) ->
         known, unavailable_services=gone, ending=f"run folder: {run.path}{resume}"
     )
     facts = {**run_facts.run_summary(known), "ended": how}
+    if out:
+        facts["batches_out"] = [one.as_json() for one in out]
     if away:
         facts["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
     return CommandResult(facts, view, exit_status.EXIT_CODES[how])

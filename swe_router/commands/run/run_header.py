@@ -13,6 +13,7 @@ from swe_router.records import Budget
 from swe_router.settings import Settings
 from swe_router.wiring import (
     acceptance_thresholds,
+    batch_prices,
     preflight,
     stop_loss,
     training_data,
@@ -34,6 +35,9 @@ def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_imp
         settings=settings,
         digest=settings.digest(),
         rates=ready.rates,
+        batch_rates=batch_prices.batch_rates(settings, ready.rates)
+        if settings.batch.enabled
+        else {},
         skipped_tiers=ready.skipped_tiers,
         sandbox=ready.sandbox_kind,
         prompts=ready.prompt_digests,

@@ -14,11 +14,13 @@ from swe_router import jsonl
 from swe_router.journal.header import Header, header_of_run, provenance
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
+from swe_router.models.batched_model import BatchSeat
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
 from swe_router.solve.engine import solve
 from swe_router.solve.imported_outcomes import accepted_import, verify_imported
 from swe_router.solve.moves import Interrupted
+from swe_router.wiring.batching import BatchSeating
 from swe_router.wiring.run_wiring import RunWiring
 
 Progress = Callable[[str, str, int, str], None]
@@ -77,9 +79,18 @@ def run_in_ray(job: Job) -> JobResult:
         return run_local(job, progress) if is_alive(job.driver_process) else InstanceStopped()
 
 
-def run_local(job: Job, progress: Progress, threads: int = 1) -> JobResult:
+def run_seated(job: Job, progress: Progress, seating: BatchSeating) -> JobResult:
+    """The job in this process, its calls in batches with those of all others."""
+    with seating.seat() as seat:
+        return run_local(job, progress, seating.working, seat)
+
+
+def run_local(
+    job: Job, progress: Progress, threads: int = 1, seat: BatchSeat | None = None
+) -> JobResult:
     """The job in this process; ``threads``: how many jobs share its cores."""
     wiring = _thread_wiring(job.run_path, threading.get_ident())
+    wiring.seat = seat
     wiring.breaker.notify = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
     wiring.sandbox_pools.held = lambda of, why: progress(of, "", 0, why)
@@ -131,7 +142,7 @@ def instances_at_once(header: Header) -> int:
     )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1024)
 def _thread_wiring(path: Path, thread: int) -> RunWiring:
     """What a thread works with: nothing in it is shared with another one."""
     run = RunFolder(path)
