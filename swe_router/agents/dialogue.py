@@ -96,6 +96,8 @@ class Dialogue:
             image_tokens=context.image_tokens,
         )
         self._turns: list[DialogueTurn] = []
+        self._gaps: list[float] = []
+        """Seconds from each call to the next, without the times in which a service was away."""
         self._elided = 0
         self._messages: list[Message] = list(self._head)
         self._digests = RequestDigests()
@@ -126,6 +128,7 @@ class Dialogue:
         limits = CallLimits(
             max_output_tokens=context.max_output_tokens,
             timeout=context.timeout,
+            gaps=tuple(self._gaps),
             temperature=context.temperature,
             seed=context.seed,
             tool_choice="auto" if context.text_tools else self._manifest.tool_choice,
@@ -141,6 +144,7 @@ class Dialogue:
         """The same conversation, to go on with apart from this one."""
         twin = copy.copy(self)
         twin._turns, twin._messages = list(self._turns), list(self._messages)
+        twin._gaps = list(self._gaps)
         twin._digests = RequestDigests()
         return twin
 
@@ -232,6 +236,7 @@ class Dialogue:
         rest = NOT_DONE_AFTER if waits else NOT_DONE
         turn = DialogueTurn.of(completion.message, calls, actions, reply, rest)
         self._turns.append(turn)
+        self._gaps.append(completion.usage.seconds + sum(action.seconds for action in actions))
         self._messages += turn.whole
         self._size += sum(map(prompts.message_bytes_of, turn.whole))
         self.ended = self._ending(completion, calls, actions)

@@ -14,6 +14,7 @@ from swe_router.errors import BadReply, NoAnswer, Unauthorised
 from swe_router.models import (
     anthropic_batches,
     batch_calls,
+    cache_lifetime,
     cache_marks,
     call_options,
     gateway_calls,
@@ -42,9 +43,10 @@ _STOPS: dict[str, AnswerEnd] = {
 class AnthropicModel:
     """A Claude model, or (by ``base_url``) one behind a server that speaks this dialect.
 
-    Options: ``effort``, ``thinking`` (as the API takes it), ``cache_ttl``, ``parallel_tool_calls``;
-    of servers that differ: ``strict`` (tools are marked so; by default at a ``base_url``, where it
-    is what makes vLLM keep to their schemas) and ``leave_out`` (parameters that are never sent).
+    Options: ``effort``, ``thinking`` (as the API takes it), ``parallel_tool_calls``, ``cache_ttl``
+    (``5m`` or ``1h``; unset: by the time that passed between the calls so far); of servers that
+    differ: ``strict`` (tools are marked so; by default at a ``base_url``, where it is what makes
+    vLLM keep to their schemas) and ``leave_out`` (parameters that are never sent).
     """
 
     def __init__(
@@ -63,7 +65,8 @@ class AnthropicModel:
     ) -> Completion:
         """See ``seams.Model``."""
         self._check_key()
-        body = self._body(messages, tools, limits)
+        ttl = self._ttl or cache_lifetime.chosen_ttl(messages, limits.gaps)
+        body = self._body(messages, tools, limits, ttl)
 
         def send(fit: dict[str, Any]) -> Completion:
             start = self._clock()
@@ -76,7 +79,7 @@ class AnthropicModel:
             )
             seconds = max(0.0, self._clock() - start)
             reply = http_calls.json_of(response, self._key, fit)
-            answer = self._read(reply, response.headers, seconds)
+            answer = self._read(reply, response.headers, seconds, ttl)
             answer = gateway_calls.attributed(answer, self._tier, reply, response.headers)
             return http_calls.with_window_stop(answer, self._tier, limits)
 
@@ -86,6 +89,7 @@ class AnthropicModel:
         self, seconds: batch_calls.BatchSeconds = batch_calls.SECONDS
     ) -> anthropic_batches.AnthropicBatches:
         """See ``model_abilities.HasBatches``."""
+        ttl = self._ttl or cache_lifetime.BATCH_TTL
         wire = batch_calls.BatchWire(
             self._tier,
             self._key,
@@ -95,11 +99,16 @@ class AnthropicModel:
                 anthropic.APIConnectionError,
                 self._key,
             ),
-            body=self._body,
-            read=lambda reply, request_id: self._read(reply, {"request-id": request_id}, 0.0),
+            body=lambda messages, tools, limits: self._body(messages, tools, limits, ttl),
+            read=lambda reply, name: self._read(reply, {"request-id": name}, 0.0, ttl),
             seconds=seconds,
         )
         return anthropic_batches.AnthropicBatches(wire)
+
+    @property
+    def _ttl(self) -> cache_lifetime.Ttl | None:
+        """How long the tier wants its prompts kept; None: as the gaps between calls say."""
+        return self._tier.options.get("cache_ttl")
 
     def _check_key(self) -> None:
         # A server of one's own, such as vLLM with this dialect, may need none.
@@ -152,10 +161,14 @@ class AnthropicModel:
             )
 
     def _body(
-        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        limits: CallLimits,
+        ttl: cache_lifetime.Ttl,
     ) -> dict[str, Any]:
         tier = self._tier
-        control = cache_marks.anthropic_control(tier.options.get("cache_ttl", "5m"))
+        control = cache_marks.anthropic_control(ttl)
         body: dict[str, Any] = {
             "model": tier.model,
             "max_tokens": limits.max_output_tokens,
@@ -218,7 +231,13 @@ class AnthropicModel:
             blocks.append({"type": "text", "text": message_history.nonblank_text(text)})
         return blocks
 
-    def _read(self, body: dict[str, Any], headers: Mapping[str, str], seconds: float) -> Completion:
+    def _read(
+        self,
+        body: dict[str, Any],
+        headers: Mapping[str, str],
+        seconds: float,
+        ttl: cache_lifetime.Ttl,
+    ) -> Completion:
         content = body.get("content")
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             raise BadReply("the reply has no content")
@@ -238,7 +257,7 @@ class AnthropicModel:
         )
         return Completion(
             message=message,
-            usage=_usage(body.get("usage"), seconds, self._tier.options.get("cache_ttl", "5m")),
+            usage=_usage(body.get("usage"), seconds, ttl),
             stop=_STOPS.get(str(body.get("stop_reason")), "end"),
             model=str(body.get("model") or ""),
             request_id=http_calls.redact_key(headers.get("request-id", ""), self._key),

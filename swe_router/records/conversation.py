@@ -123,6 +123,9 @@ class CallLimits(FrozenRecord):
     within: float | None = Field(default=None, gt=0, exclude=True)
     """Wall seconds that are left for it by the clock, where that may be less. It changes from one
     moment to the next, so it is no part of a request's identity."""
+    gaps: tuple[float, ...] = Field(default=(), exclude=True)
+    """Seconds from each earlier call of the conversation to the next, as recorded: they say how
+    late the next one may come. No part of a request's identity."""
     temperature: float | None = None
     seed: int | None = None
     tool_choice: Literal["auto", "required"] = "auto"

@@ -12,7 +12,7 @@ import pytest
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import read_manifest
 from swe_router.errors import Refused
-from swe_router.models import cache_marks, chat, responses
+from swe_router.models import cache_lifetime, cache_marks, chat, responses
 from swe_router.models.anthropic import AnthropicModel
 from swe_router.models.server_quirks import ServerQuirks
 from swe_router.records import Completion, Message, Step
@@ -39,7 +39,8 @@ def body_of(kind, request):
         one = one.model_copy(update={"model": "gpt-5.6", "base_url": ""})
     asked = request.messages, request.tools, request.limits
     if dialect == "anthropic":
-        return AnthropicModel(one, session="s", key="k")._body(*asked)
+        ttl = cache_lifetime.chosen_ttl(request.messages, request.limits.gaps)
+        return AnthropicModel(one, session="s", key="k")._body(*asked, ttl)
     if dialect == "responses":
         return responses.responses_request(one, *asked, "s")
     return chat.chat_request(one, *asked, False, bool(model), "s")
@@ -162,7 +163,8 @@ def test_a_question_is_marked_where_the_part_that_comes_back_ends():
     """A judge's prompt is asked once: to write all of it would cost more than no cache."""
     asked = Message(role="user", content="Rules.\n\nThe issue.\n\nThe diff.", repeats=19)
     limits = dialogue("anthropic", 0, "").request().limits
-    one = AnthropicModel(tier("anthropic", URL), session="s", key="k")._body((asked,), (), limits)
+    client = AnthropicModel(tier("anthropic", URL), session="s", key="k")
+    one = client._body((asked,), (), limits, "5m")
     first, second = one["messages"][0]["content"]
     assert first["text"] + second["text"] == asked.content
     assert ("cache_control" in first, "cache_control" in second) == (True, False)

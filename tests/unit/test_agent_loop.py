@@ -66,7 +66,9 @@ def test_each_request_begins_with_the_whole_request_before(tmp_path, text):
     assert len(model.requests) == 5
     for before, after in zip(model.requests, model.requests[1:], strict=False):
         assert after.messages[: len(before.messages)] == before.messages
-        assert (after.tools, after.limits) == (before.tools, before.limits)
+        # As a request is known by: what the loop tells of its gaps is no part of it.
+        limits = [one.limits.model_dump() for one in (before, after)]
+        assert (after.tools, limits[1]) == (before.tools, limits[0])
 
 
 def test_every_native_call_is_answered_by_its_id_even_after_an_error(tmp_path):

@@ -37,7 +37,7 @@ def responses_body(one: Tier) -> dict[str, object]:
 
 def anthropic_body(one: Tier, **limits: object) -> dict[str, object]:
     made = anthropic.AnthropicModel(one, session="s", key="k")
-    return made._body(TALK, (TOOL,), LIMITS.model_copy(update=limits))
+    return made._body(TALK, (TOOL,), LIMITS.model_copy(update=limits), "5m")
 
 
 def test_a_provider_is_asked_for_the_service_whose_price_is_known_and_own_servers_are_not():
