@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from swe_router.cli.options import Json
 from swe_router.cli.output import emit, talk
-from swe_router.errors import UsageError
+from swe_router.errors import ServerFailed, UsageError
+
+if TYPE_CHECKING:
+    from swe_router.commands.result import CommandResult
 
 
 def serve(
@@ -81,7 +84,8 @@ def serve(
 
     Memory is estimated before anything is downloaded. The endpoint has a key; runs on this
     machine find it. A crashed server is started again, and runs wait for it. Exit codes: 0
-    stopped; 1 the server did not start or crashed too often; 2 usage.
+    stopped; 1 the server did not start or crashed too often; 2 usage; 130 stopped before it was
+    ready.
     """
     import os
 
@@ -119,13 +123,28 @@ def serve(
         return shown.exit_code
     if card is not None:
         raise UsageError("--card is for --dry-run: a server uses the card that is there")
-    serving_run.serve_model(
-        options,
-        tier,
-        write_tier,
-        os.environ,
-        say=talk,
-        log=talk if verbose else lambda line: None,
-        on_ready=lambda done: emit(done.facts, as_json=as_json, view=done.view),
-    )
+    ready: list[bool] = []
+
+    def show(done: CommandResult) -> None:
+        emit(done.facts, as_json=as_json, view=done.view)
+        ready.append(True)
+
+    try:
+        serving_run.serve_model(
+            options,
+            tier,
+            write_tier,
+            os.environ,
+            say=talk,
+            log=talk if verbose else lambda line: None,
+            on_ready=show,
+        )
+    except ServerFailed as error:
+        if not ready:
+            raise
+        talk(f"swe-router: {error}")  # stdout has its value already
+        return 1
+    if not ready:
+        emit({"error": "stopped before it was ready"}, as_json=as_json)
+        return 130
     return 0

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as ``nvidia-smi`` lists them."""
+"""The GPUs that a server may use, as ``nvidia-smi`` lists them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from swe_router.errors import UsageError
 
 MIB = 1 << 20
-QUERY = ("--query-gpu=name,memory.total,memory.used", "--format=csv,noheader,nounits")
+QUERY = ("--query-gpu=index,uuid,name,memory.total,memory.used", "--format=csv,noheader,nounits")
 SECONDS = 20.0
-BUSY_BYTES = 1 << 30
-"""A card of which more is in use is somebody's."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,10 @@ class Card:
 
 
 def list_cards(environ: Mapping[str, str]) -> list[Card]:
-    """The GPUs of this machine; empty without one, or without NVIDIA's tool.
+    """The GPUs of this machine that ``CUDA_VISIBLE_DEVICES`` leaves, in its order.
 
-    Raises ``UsageError`` when the tool is there and does not answer.
+    Empty without one, or without NVIDIA's tool. Raises ``UsageError`` when the tool is there and
+    does not answer.
     """
     tool = shutil.which("nvidia-smi", path=environ.get("PATH"))
     if tool is None:
@@ -49,11 +48,28 @@ def list_cards(environ: Mapping[str, str]) -> list[Card]:
         if "No devices were found" in why:
             return []
         raise UsageError(f"{tool} ended with {done.returncode}: {why}")
-    return [card for line in done.stdout.splitlines() if (card := _card_of(line)) is not None]
+    listed: dict[str, Card] = {}
+    for line in done.stdout.splitlines():
+        index, _, rest = line.partition(",")
+        uuid, _, rest = rest.partition(",")
+        if (card := _card_of(rest)) is not None:
+            listed |= {index.strip(): card, uuid.strip(): card}
+    asked = environ.get("CUDA_VISIBLE_DEVICES")
+    if asked is None:
+        return [card for name, card in listed.items() if name.isdecimal()]
+    return [card for one in asked.split(",") if (card := _card_named(one.strip(), listed))]
+
+
+def _card_named(name: str, listed: Mapping[str, Card]) -> Card | None:
+    """By number, or by the beginning of its UUID, as CUDA takes it."""
+    if name.isdecimal():
+        return listed.get(name)
+    found = [card for key, card in listed.items() if name and key.startswith(name)]
+    return found[0] if len(found) == 1 else None
 
 
 def _card_of(line: str) -> Card | None:
-    """A line of the list; None for a card whose memory is not listed (a shared one)."""
+    """Name and memory of a line; None for a card whose memory is not listed (a shared one)."""
     parts = [part.strip() for part in line.rsplit(",", 2)]
     if len(parts) != 3 or not (parts[1].isdecimal() and parts[2].isdecimal()):
         return None

@@ -64,6 +64,8 @@ CAUSES: tuple[tuple[str, str], ...] = (
 """Pattern in the server's output -> what it means and the fix; the first that matches holds."""
 SHOWN_LINES = 8
 _ERROR = re.compile(r"(?:Error|Exception|error:)[:\s]", re.ASCII)
+_PLAIN_LEVELS = ("INFO", "WARNING", "DEBUG")
+"""A line of the access log says "500 Internal Server Error" and explains nothing."""
 _PREFIX = re.compile(r"^\(\w+ pid=\d+\) ")
 
 
@@ -80,6 +82,10 @@ def explain_failure(lines: Sequence[str], code: int | None) -> str:
 def last_words(lines: Sequence[str]) -> str:
     """The last error that the server wrote, else its last lines."""
     plain = [_PREFIX.sub("", line).rstrip() for line in lines if line.strip()]
-    errors = [at for at, line in enumerate(plain) if _ERROR.search(line + " ")]
+    errors = [
+        at
+        for at, line in enumerate(plain)
+        if _ERROR.search(line + " ") and not line.startswith(_PLAIN_LEVELS)
+    ]
     at = errors[-1] if errors else max(0, len(plain) - SHOWN_LINES)
     return "\n  ".join(line[:300] for line in plain[at : at + SHOWN_LINES])

@@ -77,16 +77,16 @@ def activation_bytes(shape: ModelShape, tokens: int, sequences: int) -> int:
 
 
 def estimate_on_cards(
-    shape: ModelShape, weights: int, card_bytes: int, cards: int, window: int, sequences: int
+    shape: ModelShape, weights: int, room: int, cards: int, window: int, sequences: int
 ) -> MemoryEstimate:
-    """The estimate per card for ``cards`` tensor-parallel cards of ``card_bytes`` each."""
+    """The estimate per card for ``cards`` tensor-parallel cards with ``room`` bytes each."""
     return MemoryEstimate(
         weights=-(-weights // cards),
         activations=activation_bytes(shape, min(BATCH_TOKENS, max(window, sequences)), sequences),
         server=SERVER_BYTES,
         cache_per_token=shape.cache_bytes_per_token(cards),
         state_per_sequence=-(-shape.state_bytes // cards),
-        room=int(card_bytes * USABLE),
+        room=room,
         window=window,
         sequences=sequences,
     )
@@ -109,6 +109,6 @@ def estimate_on_cpu(
     )
 
 
-def card_bytes_of(gigabytes: float) -> int:
-    """Bytes that a card sold as ``gigabytes`` reports, about."""
-    return int(gigabytes * GIB * REPORTED)
+def room_of_card(gigabytes: float, share: float = USABLE) -> int:
+    """Bytes that vLLM plans with on a card sold as ``gigabytes``, about."""
+    return int(gigabytes * GIB * REPORTED * share)

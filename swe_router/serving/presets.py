@@ -95,7 +95,7 @@ def preset_named(name: str) -> ServingPreset:
 
 def choose_variant(
     preset: ServingPreset,
-    card_bytes: int,
+    room: int,
     cards: int,
     *,
     window: int | None = None,
@@ -110,7 +110,7 @@ def choose_variant(
     wanted = window or preset.window
     while True:
         found = [
-            _choice_of(preset, variant, card_bytes, cards, wanted, sequences)
+            _choice_of(preset, variant, room, cards, wanted, sequences)
             for variant in preset.variants
         ]
         for choice in found:
@@ -125,7 +125,7 @@ def choose_variant(
 def _choice_of(
     preset: ServingPreset,
     variant: ModelVariant,
-    card_bytes: int,
+    room: int,
     cards: int,
     window: int,
     sequences: int,
@@ -133,7 +133,7 @@ def _choice_of(
     """A variant with as many requests at a time, up to ``sequences``, as leave one window free."""
     while True:
         estimate = memory.estimate_on_cards(
-            preset.shape, variant.bytes, card_bytes, cards, window, sequences
+            preset.shape, variant.bytes, room, cards, window, sequences
         )
         if not estimate.missing or sequences == 1:
             return ServingChoice(preset, variant, estimate, cards)

@@ -57,24 +57,30 @@ def write_tier(path: Path, name: str, tier: Mapping[str, Any]) -> None:
     A new file is the preset ``hybrid`` with this tier. Raises ``UsageError`` when the result
     would be no preset; the file is then as it was.
     """
+    _fresh_file(path, name, tier).replace(path)
+
+
+def check_tier_file(path: Path, name: str, tier: Mapping[str, Any]) -> None:
+    """Raise the ``UsageError`` of ``write_tier``, and write nothing."""
+    _fresh_file(path, name, tier).unlink()
+
+
+def _fresh_file(path: Path, name: str, tier: Mapping[str, Any]) -> Path:
+    """The file with the tier, next to ``path``, once it was read as a preset."""
     if not TIER_NAME.fullmatch(name):
         raise UsageError(f"--tier {name!r}: use letters, digits, '.', '_', '-'")
     base = path if path.exists() else assets.find_asset("eval/presets", BASE_PRESET, ".toml")
+    fresh = path.with_name(f".{path.name}.new.toml")
     try:
-        text = base.read_text(encoding="utf-8")
+        fresh.write_text(with_tier(base.read_text(encoding="utf-8"), name, tier), encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--write-tier {path}: {error}") from None
-    fresh = path.with_name(f"{path.name}.new")
     try:
-        fresh.write_text(with_tier(text, name, tier), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--write-tier {path}: {error.strerror}") from None
-    try:
-        load(str(fresh.rename(fresh.with_suffix(".toml")) if fresh.suffix != ".toml" else fresh))
+        load(str(fresh))
     except UsageError as error:
-        fresh.with_suffix(".toml").unlink(missing_ok=True)
+        fresh.unlink()
         raise UsageError(f"--write-tier {path} would be no preset: {error}") from None
-    fresh.with_suffix(".toml").replace(path)
+    return fresh
 
 
 def with_tier(text: str, name: str, tier: Mapping[str, Any]) -> str:

@@ -1,9 +1,8 @@
-"""A real vLLM server behind the client: SWE_ROUTER_VLLM_URL (…/v1) and SWE_ROUTER_VLLM_MODEL."""
+"""A real vLLM server behind the client, of whichever dialect (see ``conftest.py``)."""
 
 from __future__ import annotations
 
 import datetime
-import os
 from decimal import Decimal
 
 import httpx2
@@ -18,6 +17,7 @@ from swe_router.models.openai import OpenAIModel, VllmModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import CallLimits, Message, ToolCall, ToolSpec
 from swe_router.settings import Tier
+from tests.live.vllm_server import KEYS
 
 pytestmark = pytest.mark.vllm
 OPEN = ToolSpec(
@@ -35,11 +35,11 @@ ASK = (Message(role="user", content="Open tests/test_a.py at line 120."),)
 
 
 @pytest.fixture
-def tier():
+def tier(vllm_server):
     return Tier(
         dialect="vllm",
-        model=os.environ["SWE_ROUTER_VLLM_MODEL"],
-        base_url=os.environ["SWE_ROUTER_VLLM_URL"],
+        model=vllm_server.model,
+        base_url=vllm_server.url,
         window=4096,
         max_output_tokens=200,
         temperature=0.0,
@@ -48,15 +48,18 @@ def tier():
 
 
 @pytest.fixture
-def window():
+def window(vllm_server):
     """Tokens, as the server says."""
-    served = httpx2.get(f"{os.environ['SWE_ROUTER_VLLM_URL']}/models").json()["data"]
+    asked = {"authorization": f"Bearer {vllm_server.key}"}
+    served = httpx2.get(f"{vllm_server.url}/models", headers=asked).json()["data"]
     return served[0]["max_model_len"]
 
 
 def test_a_forced_tool_call_is_well_formed_and_measured(tier):
     limits = CallLimits(max_output_tokens=200, timeout=300, tool_choice="required", seed=1)
-    answer = VllmModel(tier, session="x#1").complete(ASK, (OPEN,), limits=limits)
+    answer = VllmModel(tier, session="x#1", key=KEYS[tier.base_url]).complete(
+        ASK, (OPEN,), limits=limits
+    )
     (call,) = answer.message.tool_calls
     assert (call.name, call.error) == ("open_file", "")
     assert isinstance(call.arguments["line"], int)
@@ -69,7 +72,7 @@ def test_a_conversation_is_paid_by_the_gpu_second_within_its_reservation(tier, t
     rate = prices.gpu_hour_rate(Decimal(2), 1, datetime.date(2026, 11, 24))
     limits = CallLimits(max_output_tokens=20, timeout=300)
     with ledger.hold("local", Decimal("0.5"), "x#1") as hold:
-        meter = MeteredModel(VllmModel(tier, session="x#1"), hold, rate)
+        meter = MeteredModel(VllmModel(tier, session="x#1", key=KEYS[tier.base_url]), hold, rate)
         model = RetryingModel(meter, 2)
         first = model.complete(ASK, limits=limits)
         more = (*ASK, first.message, Message(role="user", content="Go on."))
@@ -94,7 +97,7 @@ def client(dialect, tier, **fields):
     url = tier.base_url.removesuffix("/v1") if dialect == "anthropic" else tier.base_url
     named = {"vllm": "vllm", "anthropic": "anthropic"}.get(dialect, "openai")
     more = {"dialect": named, "base_url": url, "options": options, **fields}
-    return kind(tier.model_copy(update=more), session="x#1")
+    return kind(tier.model_copy(update=more), session="x#1", key=KEYS[tier.base_url])
 
 
 @every_dialect

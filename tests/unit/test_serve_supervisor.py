@@ -18,7 +18,7 @@ import pytest
 
 from swe_router import served_endpoints
 from swe_router.errors import ServerFailed, UsageError
-from swe_router.serving import guard, supervisor
+from swe_router.serving import failure_causes, guard, supervisor
 from swe_router.serving.supervisor import ServingTask, Supervisor
 from swe_router.serving.vllm_command import ServerCommand
 from tests.doubles import model_server
@@ -275,6 +275,40 @@ def test_a_failed_start_is_one_json_error_with_code_1_and_no_traceback(tmp_path)
     assert left_of(tmp_path, port) == ([], [], [])
 
 
+def test_a_server_stopped_before_it_answers_is_one_json_value_and_code_130(tmp_path):
+    port = free_port()
+    with launch(tmp_path, port, FAKE_START="60") as serve:
+        until(lambda: left_of(tmp_path, port)[1], "it does not start")
+        serve.terminate()
+        out, err = serve.communicate(timeout=SOON)
+    assert (serve.returncode, json.loads(out)) == (130, {"error": "stopped before it was ready"}), (
+        err
+    )
+    assert left_of(tmp_path, port) == ([], [], [])
+
+
+def test_a_server_that_is_given_up_later_adds_no_second_value_to_stdout(tmp_path):
+    port, broken = free_port(), tmp_path / "broken"
+    with launch(tmp_path, port, "--restarts", "0", FAKE_BROKEN=str(broken)) as serve:
+        json.loads(serve.stdout.readline())
+        broken.touch()
+        with contextlib.suppress(httpx2.HTTPError):
+            httpx2.get(f"http://127.0.0.1:{port}/crash")
+        out, err = serve.communicate(timeout=SOON)
+    assert (serve.returncode, out) == (1, "")
+    assert "given up after 0 restarts" in err
+
+
+def test_a_tier_file_that_cannot_be_is_refused_before_the_server_starts(tmp_path):
+    (tmp_path / "mine.toml").write_text("nonsense = 1\n")
+    port = free_port()
+    with launch(tmp_path, port, "--write-tier", "mine.toml") as serve:
+        out, err = serve.communicate(timeout=SOON)
+    assert serve.returncode == 2
+    assert "would be no preset" in json.loads(out)["error"]
+    assert "starting" not in err
+
+
 def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -303,3 +337,11 @@ def test_the_tier_is_written_as_the_server_says_and_the_rest_of_the_file_stays(t
     assert tier.concurrency == 8, "11 full windows of 8 requests at most"
     assert tier.api_key_env == served_endpoints.KEY_VARIABLE
     assert set(loaded.tiers) == {"small", "local", "sonnet", "o3"}
+
+
+def test_the_last_words_of_a_crash_are_its_error_and_no_line_of_the_access_log():
+    lines = [
+        "(EngineCore pid=1) ERROR 12-01 [core.py:1] EngineDeadError: the engine died",
+        '(APIServer pid=2) INFO:     127.0.0.1:1 - "POST /v1 HTTP/1.1" 500 Internal Server Error',
+    ]
+    assert failure_causes.last_words(lines).startswith("ERROR 12-01 [core.py:1] EngineDeadError")

@@ -100,7 +100,7 @@ def test_weights_are_within_a_twentieth_of_the_published_files(
 def test_a_hand_sum_of_a_whole_card():
     """33b int4 on a card of 48 GB: 46.1 GiB x .92 less 16.8 of weights, about 2 of the rest."""
     preset = presets.preset_named("deepseek-coder-33b")
-    choice = presets.choose_variant(preset, memory.card_bytes_of(48), 1)
+    choice = presets.choose_variant(preset, memory.room_of_card(48), 1)
     assert choice.variant.precision == "int4"
     found = choice.estimate
     assert found.room == int(48 * GIB * 0.96 * 0.92)
@@ -124,7 +124,7 @@ def test_each_card_gets_the_most_exact_weights_that_leave_room(name):
     preset = presets.preset_named(name)
     got = []
     for size in (24, 32, 48, 80, 141):
-        choice = presets.choose_variant(preset, memory.card_bytes_of(size), 1)
+        choice = presets.choose_variant(preset, memory.room_of_card(size), 1)
         got.append(choice.variant.precision if choice.fits else "-")
     assert " ".join(got) == EXPECTED[name]
 
@@ -132,7 +132,7 @@ def test_each_card_gets_the_most_exact_weights_that_leave_room(name):
 def test_every_preset_that_fits_leaves_a_window_for_an_attempt():
     for preset in presets.load_presets().values():
         for size in (24, 32, 48, 80, 141):
-            choice = presets.choose_variant(preset, memory.card_bytes_of(size), 1)
+            choice = presets.choose_variant(preset, memory.room_of_card(size), 1)
             if choice.fits:
                 assert choice.estimate.window >= presets.MIN_WINDOW
                 assert choice.estimate.concurrency >= 1
@@ -140,8 +140,8 @@ def test_every_preset_that_fits_leaves_a_window_for_an_attempt():
 
 def test_two_cards_hold_what_one_does_not():
     preset = presets.preset_named("qwen3-coder-next")
-    one = presets.choose_variant(preset, memory.card_bytes_of(48), 1)
-    two = presets.choose_variant(preset, memory.card_bytes_of(48), 2)
+    one = presets.choose_variant(preset, memory.room_of_card(48), 1)
+    two = presets.choose_variant(preset, memory.room_of_card(48), 2)
     assert not one.fits
     assert one.estimate.missing > 0
     assert two.fits
@@ -150,7 +150,7 @@ def test_two_cards_hold_what_one_does_not():
 
 def test_a_window_of_the_users_own_is_never_made_smaller():
     preset = presets.preset_named("deepseek-coder-33b")
-    choice = presets.choose_variant(preset, memory.card_bytes_of(24), 1, window=16384)
+    choice = presets.choose_variant(preset, memory.room_of_card(24), 1, window=16384)
     assert (choice.estimate.window, choice.fits) == (16384, False)
 
 

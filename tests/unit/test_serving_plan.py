@@ -23,7 +23,8 @@ from swe_router.serving import tier_text
 from swe_router.serving.server_figures import cache_size_in
 from tests.doubles import model_server
 
-GPU = "NVIDIA A100-SXM4-80GB, 81920, 4"
+GPU = "0, GPU-aa11, NVIDIA A100-SXM4-80GB, 81920, 4"
+SECOND = "1, GPU-bb22, NVIDIA GeForce RTX 4090, 24564, 300"
 
 
 def environ_with(folder, *cards, code=0, error=""):
@@ -55,8 +56,7 @@ def test_a_preset_on_a_card_makes_the_whole_command(tmp_path):
 
 
 def test_quantised_weights_answer_to_both_names_and_the_tier_names_what_is_served(tmp_path):
-    small = "NVIDIA GeForce RTX 4090, 24564, 300"
-    plan = plan_serving(options(tmp_path), environ_with(tmp_path, small), dry=True)
+    plan = plan_serving(options(tmp_path), environ_with(tmp_path, SECOND), dry=True)
     words = list(plan.command.words)
     at = words.index("--served-model-name")
     assert words[at + 1 : at + 3] == [
@@ -68,7 +68,9 @@ def test_quantised_weights_answer_to_both_names_and_the_tier_names_what_is_serve
 
 def test_native_tools_bring_the_parser_and_two_cards_tensor_parallel(tmp_path):
     asked = options(tmp_path, model="qwen3-coder-next", cards=2)
-    plan = plan_serving(asked, environ_with(tmp_path, GPU, GPU), dry=True)
+    plan = plan_serving(
+        asked, environ_with(tmp_path, GPU, GPU.replace("0, GPU-aa11", "1, GPU-cc33")), dry=True
+    )
     line = shlex.join(plan.command.words)
     assert "--enable-auto-tool-choice --tool-call-parser qwen3_coder" in line
     assert "--tensor-parallel-size 2" in line
@@ -80,8 +82,12 @@ def test_native_tools_bring_the_parser_and_two_cards_tensor_parallel(tmp_path):
     [
         ((), {}, "no NVIDIA GPU here .*--cpu"),
         ((GPU,), {"cards": 2}, "--cards 2: this machine has 1"),
-        (("NVIDIA A100, 81920, 40000",), {}, "is in use: 39.1 of 80.0 GiB"),
-        (("NVIDIA T4, 15360, 3",), {"model": "deepseek-coder-33b"}, "does not fit 1 card"),
+        (("0, GPU-aa, NVIDIA A100, 81920, 40000",), {}, "is in use: 39.1 of 80.0 GiB"),
+        (
+            ("0, GPU-aa, NVIDIA T4, 15360, 3",),
+            {"model": "deepseek-coder-33b"},
+            "does not fit 1 card",
+        ),
         ((GPU,), {"program": "/nowhere/vllm"}, "there is no program vllm"),
     ],
 )
@@ -93,6 +99,33 @@ def test_what_stands_against_it_is_named_with_the_fix(tmp_path, cards, fields, p
     )
     (found,) = plan.problems
     assert re.search(problem, found), found
+
+
+@pytest.mark.parametrize(
+    ("visible", "model"),
+    [
+        ("0", "deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct"),
+        ("1", "RedHatAI/DeepSeek-Coder-V2-Lite-Instruct-FP8"),
+        ("GPU-bb", "RedHatAI/DeepSeek-Coder-V2-Lite-Instruct-FP8"),
+    ],
+)
+def test_the_card_that_slurm_gave_is_the_one_that_is_planned_for(tmp_path, visible, model):
+    environ = {**environ_with(tmp_path, GPU, SECOND), "CUDA_VISIBLE_DEVICES": visible}
+    plan = plan_serving(options(tmp_path), environ, dry=True)
+    assert plan.choice.variant.model == model
+    none = {**environ, "CUDA_VISIBLE_DEVICES": ""}
+    assert "no NVIDIA GPU" in plan_serving(options(tmp_path), none, dry=True).problems[0]
+
+
+def test_a_card_may_be_shared_by_saying_how_much_of_it(tmp_path):
+    environ = environ_with(tmp_path, "0, GPU-aa, NVIDIA A100, 81920, 40000")
+    asked = options(tmp_path, extra=("--gpu-memory-utilization", "0.5"))
+    plan = plan_serving(asked, environ, dry=True)
+    assert plan.problems == ()
+    assert plan.choice.estimate.room == 81920 * 2**20 // 2
+    assert plan.command.words[-2:] == ("--gpu-memory-utilization", "0.5")
+    with pytest.raises(UsageError, match="a share over 0"):
+        plan_serving(options(tmp_path, extra=("--gpu-memory-utilization=9",)), environ, dry=True)
 
 
 def test_a_driver_that_does_not_answer_is_no_machine_without_cards(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -239,46 +239,63 @@ def _choice_for(
         return _cpu_choice(preset, options)
     wanted = options.cards or 1
     listed = [] if options.card_gb else gpus.list_cards(environ)
+    share = _memory_share(options.extra)
     if options.card_gb:
-        size = memory.card_bytes_of(options.card_gb)
+        room = memory.room_of_card(options.card_gb, share)
         problems = []
     elif not listed:
-        size = memory.card_bytes_of(24)
+        room = memory.room_of_card(24, share)
         problems = [
             "there is no NVIDIA GPU here (nvidia-smi lists none): serve on the CPU with --cpu, on"
             " another machine (docs/serving.md), or plan for a card with --dry-run --card GB"
         ]
     else:
-        size, problems = _room_on(listed, wanted)
+        room, problems = _room_on(listed, wanted, share)
     requests = options.requests or presets.SEQUENCES
-    choice = presets.choose_variant(preset, size, wanted, window=options.window, sequences=requests)
+    choice = presets.choose_variant(preset, room, wanted, window=options.window, sequences=requests)
     if not choice.fits and not problems:
-        problems = [no_room(choice, size)]
+        problems = [no_room(choice)]
     return choice, problems
 
 
-def _room_on(listed: list[Card], wanted: int) -> tuple[int, list[str]]:
-    """Bytes of the smallest of the first ``wanted`` cards, less what others use; problems."""
+def _memory_share(extra: Sequence[str]) -> float:
+    """Of a card: vLLM's own share, unless ``--gpu-memory-utilization`` is among the options."""
+    text = " ".join(extra).replace("=", " ").partition("--gpu-memory-utilization ")[2]
+    try:
+        share = float(text.split()[0]) if text else memory.USABLE
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--gpu-memory-utilization {text}: give a share over 0, at most 1")
+    return share
+
+
+def _room_on(listed: list[Card], wanted: int, share: float) -> tuple[int, list[str]]:
+    """Bytes that a server may use of each of the first ``wanted`` cards; problems.
+
+    A card is somebody's when its free memory does not hold the share: vLLM would end at once.
+    """
     problems = []
     if len(listed) < wanted:
         problems.append(f"--cards {wanted}: this machine has {len(listed)}")
     mine = listed[:wanted]
     for number, card in enumerate(mine):
-        if card.used > gpus.BUSY_BYTES:
+        if card.free < card.total * share:
             problems.append(
                 f"card {number} ({card.name}) is in use: {card.used / GIB:.1f} of"
-                f" {card.total / GIB:.1f} GiB; end what has it, or choose another with"
-                " CUDA_VISIBLE_DEVICES"
+                f" {card.total / GIB:.1f} GiB; end what has it, choose another with"
+                " CUDA_VISIBLE_DEVICES, or share it: -- --gpu-memory-utilization 0.5"
             )
-    return min(card.total for card in mine), problems
+    return int(min(card.total for card in mine) * share), problems
 
 
-def no_room(choice: ServingChoice, size: int) -> str:
+def no_room(choice: ServingChoice) -> str:
     """Why a choice does not fit, in GiB, and what would."""
     estimate = choice.estimate
     return (
         f"{choice.variant.model} ({choice.variant.precision}) with a window of {estimate.window}"
-        f" does not fit {choice.cards} card{'s' * (choice.cards > 1)} of {size / GIB:.0f} GiB:"
+        f" does not fit {choice.cards} card{'s' * (choice.cards > 1)} with"
+        f" {estimate.room / GIB:.1f} GiB to use:"
         f" weights {estimate.weights / GIB:.1f}, server and activations"
         f" {(estimate.server + estimate.activations) / GIB:.1f}, lacking"
         f" {estimate.missing / GIB:.1f} GiB; use a smaller --window, --cards 2, or another preset"

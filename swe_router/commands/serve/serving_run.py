@@ -22,7 +22,7 @@ from swe_router.reports.serve_text import plan_view, presets_view, ready_view
 from swe_router.serving import memory, presets
 from swe_router.serving.server_figures import ServerFigures
 from swe_router.serving.supervisor import Supervisor
-from swe_router.serving.tier_text import tier_of, tier_table, write_tier
+from swe_router.serving.tier_text import check_tier_file, tier_of, tier_table, write_tier
 
 CARD_SIZES = (24, 32, 48, 80, 141)
 """GB of the cards that ``--list`` plans for."""
@@ -35,7 +35,7 @@ def list_presets() -> CommandResult:
         cells = {}
         for size in CARD_SIZES:
             for cards in (1, 2):
-                choice = presets.choose_variant(preset, memory.card_bytes_of(size), cards)
+                choice = presets.choose_variant(preset, memory.room_of_card(size), cards)
                 if choice.fits:
                     break
             cells[str(size)] = _cell(choice) if choice.fits else "-"
@@ -87,6 +87,8 @@ def serve_model(
     plan = plan_serving(options, environ)
     if plan.problems:
         raise UsageError("; ".join(plan.problems))
+    if write_to is not None:
+        check_tier_file(write_to, tier, plan.facts["tier"])
     if options.host not in served_endpoints.LOOPBACK:
         say(
             f"listening on {options.host}: vLLM asks for the key under /v1 alone, its other paths"
