@@ -2,7 +2,8 @@
 
 ``seams.Verifier`` asks for ``verify`` and ``check`` alone. The rest is asked by ``isinstance``:
 
-* ``HasStage``, ``IsDecisive``, ``RunsTests``, ``IsReusable``: when it runs, what a verdict allows;
+* ``HasStage``, ``IsDecisive``, ``RunsTests``, ``IsReusable``, ``ComparesCandidates``: when it runs,
+  what a verdict allows;
 * ``AsksModels``, ``UsesCalibration``: what a run has to offer it;
 * ``GivesSignals`` or ``GivesSignalsAmong``: numbers that ``acceptance`` weighs;
 * ``TypesEvidence``: the record that its evidence is;
@@ -92,6 +93,17 @@ class IsReusable(Protocol):
     """For which other candidates of the instance a verdict holds; ``never`` without it."""
 
     reuse: Reuse
+
+
+@runtime_checkable
+class ComparesCandidates(Protocol):
+    """Whether its verdict depends on which other candidates there are; no without it.
+
+    It is asked again, of each candidate of a move, when all of them are there: with everything that
+    it paid for in ``VerificationContext.notes``.
+    """
+
+    compares: bool
 
 
 @runtime_checkable
@@ -242,6 +254,7 @@ class VerifierTraits:
     asks: Mapping[ModelRole, str | Sequence[str]] | None = None
     calibrated: bool = False
     score_is_probability: bool = True
+    compares: bool = False
 
     @property
     def combines(self) -> bool:
@@ -258,6 +271,7 @@ _ABILITIES: Mapping[type, str] = {
     AsksModels: "asks",
     UsesCalibration: "calibrated",
     ScoresAreProbabilities: "score_is_probability",
+    ComparesCandidates: "compares",
 }
 
 

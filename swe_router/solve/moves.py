@@ -10,6 +10,7 @@ from swe_router.records import CrossRun, Instance, Outcome, Plan, SkippedPlans, 
 from swe_router.seams import Selector
 from swe_router.solve import cross_evaluation
 from swe_router.solve.attempt import PlannedAttempt, carry_out
+from swe_router.solve.compared_again import compared_again
 from swe_router.solve.context import SolveContext
 from swe_router.verifier_abilities import shares_tests
 
@@ -61,8 +62,12 @@ def carry_out_plans(
             context.memory.record_rescued(made[-1])
             raise Interrupted(instance.id)
         outcomes += made
-    context.memory.record_outcomes(outcomes, left_out)
-    return outcomes, left_out
+    others = (*move.earlier_outcomes, *context.foreign_peers)
+    compared = compared_again(context.verification, instance, outcomes, others)
+    if compared is not outcomes and context.stopping():
+        raise Interrupted(instance.id)  # a comparison may have been cut short
+    context.memory.record_outcomes(compared, left_out)
+    return compared, left_out
 
 
 def why_settled(selector: Selector, outcomes: Sequence[Outcome], candidates_left: int) -> str:

@@ -70,6 +70,7 @@ class SummaryBracketVerifier:
 
     evidence_type: type[EvidenceRecord] = BracketEvidence
     stage: Stage = "peers"
+    compares = True
     score_is_probability = False
     asks: Mapping[ModelRole, str | Sequence[str]] = {
         "writer": SUMMARY_PROMPT,

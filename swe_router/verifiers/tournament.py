@@ -79,6 +79,7 @@ class TournamentVerifier:
 
     evidence_type: type[EvidenceRecord] = TournamentEvidence
     stage: Stage = "peers"
+    compares = True
     score_is_probability = False
     asks: Mapping[ModelRole, str | Sequence[str]] = {"judge": PROMPT}
 
