@@ -13,7 +13,9 @@ from swe_router.errors import Lost, VerifierError
 from swe_router.records import (
     IMPORTED,
     CallLimits,
+    Completion,
     Failure,
+    Message,
     RecordedDecision,
     Result,
     Stop,
@@ -210,8 +212,7 @@ def test_a_verdict_is_billed_what_it_paid_for_in_this_process_and_before():
 def test_each_paid_answer_is_tallied_with_its_sample():
     class Answers:
         def complete(self, messages, tools=(), *, limits):
-            usage = SimpleNamespace(model_dump=lambda mode: {"mode": mode})
-            return SimpleNamespace(usd=D("0.1"), usage=usage)
+            return Completion(message=Message(role="assistant"), usd=D("0.1"))
 
     calls: list[dict[str, Any]] = []
     tally = verifier_cost.CallTally(Answers(), calls)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swe_router.errors import LedgerRefused, Overloaded, UsageError
-from swe_router.records import Outcome, Verdict
+from swe_router.records import Completion, Outcome, Verdict
+from swe_router.records.conversation import ReturnedCost
 from swe_router.settings import VerifySettings
+from swe_router.solve.verification import VerificationSetup, verdicts_on
 from swe_router.verifiers.opinion_records import Criterion
 from swe_router.verifiers.rubric_check import RubricVerifier, read_marks
 from swe_router.verifiers.rubrics import repository_looks
@@ -303,3 +306,22 @@ def test_a_mark_of_another_word_is_none() -> None:
     criteria = {"c1": Criterion(text="a")}
     assert read_marks('{"check": "k", "c1": "perhaps"}', "k", criteria) is None
     assert read_marks('{"check": "k", "c1": "met"}', "k", criteria) == ("c1",)
+
+
+def test_a_call_that_a_gateway_reported_a_cost_of_is_counted_once(project: Project) -> None:
+    """What a verdict paid for is known twice, from its notes and from its calls: as one call."""
+
+    class Gateway(Judge):
+        def completion(self, answer: Any) -> Completion:
+            given = ReturnedCost(usd=Decimal("0.02"), listed=Decimal("0.01"))
+            return super().completion(answer).model_copy(update={"returned": given})
+
+    author, notes = writer(RUBRIC), {}
+    judge = Gateway(marks("c1").rule)
+    context = project.context(writer=author, judge=judge, notes=notes)
+    shared = VerificationSetup(
+        context=context, verifiers=[("rubric", RubricVerifier(VerifySettings()))],
+        writer_for=lambda attempt_id: author, judge_for=lambda attempt_id: judge,
+    )  # fmt: skip
+    (made,) = verdicts_on(shared, ISSUE, outcome(patch_of(project)), ())
+    assert (len(made.evidence["calls"]), made.usd) == (2, Decimal("0.02"))

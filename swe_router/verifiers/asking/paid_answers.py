@@ -105,6 +105,7 @@ class PaidAnswers:
                 "sample": seed or 1,
                 "usd": str(answer.usd),
                 "usage": answer.usage.model_dump(mode="json"),
+                **answer.returned_facts,
             },
         }
         return note | ({"top": [token.top for token in answer.logprobs]} if answer.logprobs else {})
