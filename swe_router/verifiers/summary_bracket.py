@@ -26,6 +26,7 @@ from swe_router.verifiers.asking.json_answers import (
     object_schema,
     object_with_code,
     one_of,
+    short_text,
 )
 from swe_router.verifiers.asking.knobs import knobs_of
 from swe_router.verifiers.asking.paid_answers import KeptAnswer, PaidAnswers
@@ -42,7 +43,6 @@ else:
 NAME = "summary-bracket"
 SUMMARY_PROMPT, VOTE_PROMPT = "run-summary", "summary-bracket"
 BETTER = "better"
-NO_SUMMARY = "a summary is missing"
 
 
 class BracketKnobs(Table):
@@ -174,15 +174,22 @@ class _Matches:
         }
         missing = f"; the rest is missing: {incomplete}" if incomplete else ""
         if vote_share(votes) is None:
-            return {**facts, "why": f"there is no vote on this run{missing}"}
+            bare = [name for name, summary in self._summaries.items() if not summary]
+            form = f"; {len(bare)} of {len(names)} summaries keep to no form" if bare else ""
+            return {**facts, "why": f"there is no vote on this run{form}{missing}"}
         cast = [vote["won"] for vote in votes if vote["won"] is not None]
         why = f"{by}: {sum(cast)} of {len(cast)} votes, {won} match(es) won among {len(names)} runs"
         return {**facts, "why": f"{why}{missing}"}
 
     def _winner(self, one: str, other: str) -> str:
-        """The winner of a match by the votes of both orders; of a draw the first by name."""
+        """The winner of a match by the votes of both orders; of a draw the first by name.
+
+        A run without a summary loses without a vote.
+        """
         shown = {name: self._summary(name) for name in (one, other)}
         score = 0
+        if not all(shown.values()):
+            return min(one, other, key=lambda name: (not shown[name], name))
         for number in range(self._knobs.votes):
             for first, second in ((one, other), (other, one)):
                 answer, code, by = self._voted(shown[first], shown[second], number)
@@ -195,7 +202,7 @@ class _Matches:
         return one if score > 0 else other
 
     def _summary(self, key: str) -> Mapping[str, str]:
-        """The summary of a run, made once. Raises ``VerifierError`` for an answer without one."""
+        """The summary of a run, made once; empty where the answer keeps to no form."""
         if key in self._summaries:
             return self._summaries[key]
         entrant, knobs = self._entrants[key], self._knobs
@@ -207,14 +214,12 @@ class _Matches:
             diff=fenced("diff", entrant.patch, knobs.patch_chars),
             code=code,
         )
-        texts = {name: {"type": "string"} for name in run_summaries.FIELDS}
+        texts = {name: short_text() for name in run_summaries.FIELDS}
         form = object_schema({CODE_FIELD: one_of([code]), **texts})
         answer = self._asked(self._writer, text, form)
         found = run_summaries.read_summary(answer.text, code)
-        if found is None:
-            raise VerifierError(f"{NO_SUMMARY}: {answer.by} did not keep to the form")
-        self._summaries[key] = found
-        return found
+        self._summaries[key] = found or {}
+        return self._summaries[key]
 
     def _voted(
         self, first: Mapping[str, str], second: Mapping[str, str], number: int

@@ -136,7 +136,7 @@ def test_a_judge_that_cannot_answer_leaves_no_opinion(failure):
 
 def test_an_answer_that_keeps_to_no_form_is_named():
     made = verdicts(Judge(lambda prompt: "I like it."), change(2), change(7))
-    assert "a summary is missing: judge-1 did not keep to the form" in made[0].evidence["why"]
+    assert "no vote on this run; 2 of 2 summaries keep to no form" in made[0].evidence["why"]
 
     def mute(prompt: str) -> str:
         return summarise(prompt) if "Summarise the work" in prompt else "the first"
@@ -186,3 +186,15 @@ def test_a_forced_form_holds_the_code_of_its_request():
     verdicts(judge, change(2), change(7), forced_form=True)
     for prompt, limits in zip(judge.prompts, judge.limits, strict=True):
         assert limits.answer_schema["properties"]["check"]["enum"] == [code_of(prompt)]
+
+
+def test_a_run_whose_summary_keeps_to_no_form_loses_and_the_others_meet_all_the_same():
+    def rule(prompt: str) -> str:
+        lost = "Summarise the work" in prompt and "x = 9" in materials(prompt)["diff"]
+        return "It is the best." if lost else honest(prompt)
+
+    made = verdicts(Judge(rule), change(2), change(9), change(7))
+    assert made[1].score is None
+    assert made[0].score is not None
+    assert made[2].score > 0.5
+    assert made[2].evidence["rounds"] >= 1

@@ -8,6 +8,8 @@ from typing import Any
 
 MAX_READ_CHARS = 20_000
 """Characters of an answer that are read: its end, where the object stands."""
+MAX_FORCED_TEXT_CHARS = 300
+"""Characters of a text in a forced form: a small model would write on until its output cap."""
 CODE_FIELD = "check"
 """The field that repeats the code of the request."""
 _DECODER = json.JSONDecoder()
@@ -45,6 +47,11 @@ def object_schema(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "required": list(fields),
         "additionalProperties": False,
     }
+
+
+def short_text() -> dict[str, Any]:
+    """JSON schema of a text of ``MAX_FORCED_TEXT_CHARS``."""
+    return {"type": "string", "maxLength": MAX_FORCED_TEXT_CHARS}
 
 
 def one_of(words: Iterable[str]) -> dict[str, Any]:

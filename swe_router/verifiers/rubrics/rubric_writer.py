@@ -12,7 +12,12 @@ from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance, Message
 from swe_router.seams import Model, Sandbox, VerificationContext
 from swe_router.verifiers.asking.fenced_material import fenced
-from swe_router.verifiers.asking.json_answers import json_objects, object_schema, plain_text
+from swe_router.verifiers.asking.json_answers import (
+    json_objects,
+    object_schema,
+    plain_text,
+    short_text,
+)
 from swe_router.verifiers.asking.paid_answers import KeptAnswer, PaidAnswers
 from swe_router.verifiers.opinion_records import Criterion
 from swe_router.verifiers.rubrics import repository_looks
@@ -92,16 +97,16 @@ def _schema(limits: RubricLimits, used: int) -> dict[str, Any] | None:
     if not limits.forced_form:
         return None
     criterion = object_schema({
-        "text": {"type": "string"},
+        "text": short_text(),
         "weight": {"type": "integer", "enum": [1, 2, 3]},
         "axis": {"type": "string", "enum": list(AXES)},
     })  # fmt: skip
-    rubric = {"type": "array", "items": criterion}
+    rubric = {"type": "array", "items": criterion, "minItems": 1, "maxItems": limits.criteria}
     if used >= limits.looks:
         return object_schema({FIELD: rubric})
     return object_schema({
-        repository_looks.SEARCH: {"type": ["string", "null"]},
-        repository_looks.READ: {"type": ["string", "null"]},
+        repository_looks.SEARCH: {"anyOf": [short_text(), {"type": "null"}]},
+        repository_looks.READ: {"anyOf": [short_text(), {"type": "null"}]},
         repository_looks.FROM: {"type": ["integer", "null"]},
         FIELD: {"anyOf": [rubric, {"type": "null"}]},
     })  # fmt: skip
