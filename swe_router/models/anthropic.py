@@ -10,6 +10,7 @@ from typing import Any
 import anthropic
 import httpx2
 
+from swe_router import model_facts
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
 from swe_router.models import (
     anthropic_batches,
@@ -22,7 +23,7 @@ from swe_router.models import (
     message_history,
     server_quirks,
 )
-from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
 
 OWN_ADDRESS = "https://api.anthropic.com"
@@ -32,12 +33,6 @@ STREAM_ABOVE = 20_000
 OPTIONS = ("effort", "thinking", "cache_ttl", "parallel_tool_calls", *call_options.COMMON)
 
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
-_STOPS: dict[str, AnswerEnd] = {
-    "tool_use": "tool",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "window",
-    "refusal": "refusal",
-}
 
 
 class AnthropicModel:
@@ -190,7 +185,7 @@ class AnthropicModel:
         if not tier.base_url:
             # The price table knows the standard service only.
             body["service_tier"] = "standard_only"
-        if tier.temperature is not None:
+        if tier.temperature is not None and call_options.takes_temperature(tier):
             given = limits.temperature
             body["temperature"] = tier.temperature if given is None else given
         if "thinking" in tier.options:
@@ -258,7 +253,8 @@ class AnthropicModel:
         return Completion(
             message=message,
             usage=_usage(body.get("usage"), seconds, ttl),
-            stop=_STOPS.get(str(body.get("stop_reason")), "end"),
+            stop=model_facts.answer_end("anthropic", body.get("stop_reason"), self._tier.model)
+            or "end",
             model=str(body.get("model") or ""),
             request_id=http_calls.redact_key(headers.get("request-id", ""), self._key),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from swe_router import model_facts
 from swe_router.errors import UsageError
 from swe_router.settings import Tier
 
@@ -49,3 +50,14 @@ def _check_values(tier: Tier) -> None:
         raise UsageError(
             f"model {tier.model!r}: extra.service_tier would change the price: leave it out"
         )
+
+
+def takes_temperature(tier: Tier) -> bool:
+    """Whether the tier's model takes one; a vLLM server takes it for whatever it serves."""
+    return tier.dialect == "vllm" or model_facts.takes_temperature(tier.model)
+
+
+def says_parallel(tier: Tier) -> bool:
+    """Whether requests say ``parallel_tool_calls``: an option that some models refuse."""
+    row = model_facts.facts_of(tier.model)
+    return "parallel_tool_calls" in tier.options and (row is None or row.parallel)

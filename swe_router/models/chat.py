@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swe_router import model_facts
 from swe_router.errors import BadReply
-from swe_router.models import cache_marks, http_calls, message_history
+from swe_router.models import cache_marks, call_options, http_calls, message_history
 from swe_router.records import (
     AnswerEnd,
     CallLimits,
@@ -24,13 +25,6 @@ _SIGNED = ("extra_content",)
 """What a call carries for its provider (Gemini: the signature of a thought)."""
 REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", *_SIGNED)
 _CALLS = "tool_calls"
-_STOPS: dict[str, AnswerEnd] = {
-    "tool_calls": "tool",
-    "function_call": "tool",
-    "length": "length",
-    "model_context_window_exceeded": "window",
-    "content_filter": "refusal",
-}
 
 
 def chat_request(
@@ -55,7 +49,7 @@ def chat_request(
     if tools:
         out["tools"] = [_tool(tool, strict) for tool in tools]
         out["tool_choice"] = limits.tool_choice
-    if tier.temperature is not None and not reasons:
+    if tier.temperature is not None and not reasons and call_options.takes_temperature(tier):
         out["temperature"] = tier.temperature if limits.temperature is None else limits.temperature
     if limits.seed is not None and not reasons:
         out["seed"] = limits.seed
@@ -64,7 +58,7 @@ def chat_request(
     if limits.answer_schema is not None:
         form = {"name": "answer", "strict": True, "schema": dict(limits.answer_schema)}
         out["response_format"] = {"type": "json_schema", "json_schema": form}
-    if tools and "parallel_tool_calls" in tier.options:
+    if tools and call_options.says_parallel(tier):
         out["parallel_tool_calls"] = tier.options["parallel_tool_calls"]
     for name in ("reasoning_effort", "verbosity"):
         if name in tier.options:
@@ -140,7 +134,9 @@ def read_chat_reply(
             f"the reply has no message: {http_calls.short_message(json.dumps(reply), key)}"
         )
     calls = _calls(message.get("tool_calls"), key)
-    stop = _STOPS.get(str(first.get("finish_reason")), "tool" if calls else "end")
+    model = str(reply.get("model") or "")
+    ended = model_facts.answer_end("chat", first.get("finish_reason"), model)
+    stop: AnswerEnd = ended or ("tool" if calls else "end")
     if message.get("refusal"):
         stop = "refusal"
     content = message.get("content") or message.get("refusal") or ""
@@ -151,7 +147,7 @@ def read_chat_reply(
         message=message,
         usage=_usage(reply.get("usage"), seconds),
         stop=stop,
-        model=str(reply.get("model") or ""),
+        model=model,
         request_id=request_id or str(reply.get("id") or ""),
         logprobs=_logprobs(first.get("logprobs")),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import httpx2
 import openai
 
+from swe_router import model_facts
 from swe_router.errors import Unauthorised
 from swe_router.models import (
     batch_calls,
@@ -27,8 +27,6 @@ from swe_router.settings import Tier
 
 OWN_ADDRESS = "https://api.openai.com/v1"
 """Of a tier without ``base_url``, whatever ``OPENAI_BASE_URL`` says."""
-_REASONING = re.compile(r"^(?:o\d|gpt-(?:[5-9]|\d{2,}))")
-"""o-series, GPT-5 and later."""
 
 
 class OpenAIModel:
@@ -148,7 +146,9 @@ class OpenAIModel:
 
     @property
     def _reasons(self) -> bool:
-        return bool(_REASONING.match(self._tier.model))
+        # A model that is named with its maker is behind a gateway, which speaks for it.
+        row = model_facts.facts_of(self._tier.model)
+        return row is not None and row.api == "responses" and "/" not in self._tier.model
 
     @property
     def _by_responses(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply, NoAnswer
-from swe_router.models import cache_marks, http_calls, message_history
+from swe_router.models import cache_marks, call_options, http_calls, message_history
 from swe_router.models.chat import text_of_content
 from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
@@ -44,7 +44,7 @@ def responses_request(
     if tools:
         out["tools"] = [_tool(tool, strict) for tool in tools]
         out["tool_choice"] = limits.tool_choice
-        if "parallel_tool_calls" in tier.options:
+        if call_options.says_parallel(tier):
             out["parallel_tool_calls"] = tier.options["parallel_tool_calls"]
     if "reasoning_effort" in tier.options:
         out["reasoning"] = {"effort": tier.options["reasoning_effort"]}

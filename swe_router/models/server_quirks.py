@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from swe_router import model_facts
 from swe_router.errors import ModelError, ModelUnknown, Refused, SettingRefused
 from swe_router.models import error_mapping
 from swe_router.models.call_options import CAPS
@@ -84,6 +85,10 @@ class ServerQuirks:
     def leave_out(self, name: str) -> None:
         """Never send a parameter."""
         self._left_out.add(name)
+
+    def send_reasoning(self) -> None:
+        """Send ``reasoning_content`` with each call that has none, empty."""
+        self._wants_reasoning = True
 
     def call_cap(self, name: str) -> None:
         """Send the output cap under this name."""
@@ -179,6 +184,11 @@ def quirks_of(tier: Tier) -> ServerQuirks:
             made = _known[key] = ServerQuirks()
             for name in tier.options.get("leave_out", ()):
                 made.leave_out(str(name))
+            row = model_facts.facts_of(tier.model) if tier.dialect != "vllm" else None
+            for name in row.never_send if row else ():
+                made.leave_out(name)
+            if row is not None and "reasoning_content" in row.send_back:
+                made.send_reasoning()
             if "output_cap" in tier.options:
                 made.call_cap(str(tier.options["output_cap"]))
         return _known[key]

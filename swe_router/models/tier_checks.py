@@ -6,7 +6,7 @@ import datetime
 import urllib.parse
 from collections.abc import Mapping
 
-from swe_router import gateways, prices, served_endpoints
+from swe_router import gateways, model_facts, prices, served_endpoints
 from swe_router.errors import UsageError
 from swe_router.estimates import local_cost
 from swe_router.prices import PriceRate
@@ -15,6 +15,7 @@ from swe_router.settings import Price, PriceSettings, Tier
 NOTICE_DAYS = 30
 STEP_TOKENS = 10_000
 """One step of an attempt: an observation at its cap (32 kB) and its call."""
+MAKERS = (".anthropic.com", ".openai.com", ".deepseek.com", ".moonshot.ai", ".z.ai")
 _CLOUDS = ("anthropic", "openai")
 
 
@@ -118,21 +119,47 @@ def rate_of(name: str, tier: Tier, given: PriceSettings, on: datetime.date) -> P
 
 def retirement_notice(name: str, tier: Tier, today: datetime.date) -> str | None:
     """What to tell the user of a model that is retired, or will be within 30 days."""
-    if tier.retires is None or (tier.retires - today).days > NOTICE_DAYS:
+    retires, successor = _retirement(tier)
+    if retires is None or (retires - today).days > NOTICE_DAYS:
         return None
-    if tier.model == tier.successor:
+    if tier.model == successor:
         # The user took the advice; the date is that of the model before.
         return None
-    days = (tier.retires - today).days
-    when = (
-        f"was retired on {tier.retires}"
-        if days <= 0
-        else f"retires on {tier.retires} (in {days} days)"
-    )
-    hint = (
-        f"set tiers.{name}.model = {tier.successor!r}" if tier.successor else "choose another model"
-    )
+    days = (retires - today).days
+    when = f"was retired on {retires}" if days <= 0 else f"retires on {retires} (in {days} days)"
+    hint = f"set tiers.{name}.model = {successor!r}" if successor else "choose another model"
     return f"tier {name!r}: {tier.model} {when}: {hint}"
+
+
+def tier_notices(name: str, tier: Tier, today: datetime.date) -> list[str]:
+    """What the user should know of a tier's model: retirement, options, what was assumed."""
+    found = [retirement_notice(name, tier, today) or ""]
+    if tier.dialect != "vllm":
+        found += [
+            f"tier {name!r}: {line}" for line in model_facts.notices(tier.model, tier.options)
+        ]
+    assumed = {"window": f"a window of {tier.window} tokens", "tools": "calls as text"}
+    if tier.assumed:
+        what = " and ".join(assumed[field] for field in tier.assumed)
+        keys = " and ".join(f"tiers.{name}.{field}" for field in tier.assumed)
+        found.append(f"tier {name!r}: {tier.model} is not known: {what} assumed; see {keys}")
+    return [line for line in found if line]
+
+
+def _retirement(tier: Tier) -> tuple[datetime.date | None, str]:
+    """The day of retirement and the successor: the tier's own, else those of its maker's model."""
+    if tier.retires is not None:
+        return tier.retires, tier.successor
+    row = model_facts.facts_of(tier.model)
+    if row is None or tier.dialect not in _CLOUDS or not _is_makers_own(tier):
+        return None, ""
+    return row.retires, tier.successor or row.successor
+
+
+def _is_makers_own(tier: Tier) -> bool:
+    """Whether a tier's address is that of a model's maker: gateways have days of their own."""
+    host = urllib.parse.urlsplit(tier.base_url).hostname or ""
+    return not tier.base_url or host.endswith(MAKERS)
 
 
 def window_gap(name: str, tier: Tier, prompt_tokens: int, step_tokens: int = STEP_TOKENS) -> str:

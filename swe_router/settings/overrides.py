@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from swe_router import prices
+from swe_router import model_facts, prices
 
 OF_THE_MODEL: Mapping[str, Any] = {"retires": None, "successor": ""}
 """Fields of a tier that are true of its model alone -> what they are where nothing is known."""
@@ -25,7 +25,9 @@ def settled(
     tiers = tree.get("tiers")
     if isinstance(tiers, Mapping):
         tree["tiers"] = {
-            name: _tier(tier, _table(preset, "tiers", name), _table(over, "tiers", name))
+            name: _with_facts(
+                _tier(tier, _table(preset, "tiers", name), _table(over, "tiers", name))
+            )
             for name, tier in tiers.items()
         }
     return _always(tree)
@@ -49,6 +51,21 @@ def _tier(tier: Any, was: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         str(made.get("model")), str(made.get("dialect")), str(made.get("base_url", ""))
     )  # fmt: skip
     return {**made, "window": window} if window else made
+
+
+def _with_facts(tier: Any) -> Any:
+    """A tier that leaves out its window, with what is known of its model, else what is safe."""
+    if not isinstance(tier, Mapping) or "window" in tier or not {"model", "dialect"} <= tier.keys():
+        return tier
+    model, dialect = str(tier["model"]), str(tier["dialect"])
+    row = None if dialect == "vllm" else model_facts.facts_of(model)
+    listed = prices.listed_window(model, dialect, str(tier.get("base_url", "")))
+    window = row.window if row is not None else listed
+    tools = row.tools if row is not None else model_facts.DEFAULT_TOOLS
+    assumed = [*(["window"] if window is None else []),
+               *(["tools"] if row is None and "tools" not in tier else [])]  # fmt: skip
+    known = {"window": window or model_facts.DEFAULT_WINDOW, "tools": tools}
+    return {**known, **tier, **({"assumed": assumed} if assumed else {})}
 
 
 def _always(tree: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,11 @@ class Tier(Table):
     headers: Mapping[str, str] = Field(default_factory=dict, exclude_if=lambda headers: not headers)
     """Headers that its gateway takes; ``env:NAME`` is the value of that environment variable."""
     window: int = Field(gt=0)
-    """Tokens that prompt and answer share."""
+    """Tokens that prompt and answer share; left out: as the tables know the model, else 32768."""
+    assumed: tuple[Literal["window", "tools"], ...] = Field(
+        default=(), exclude_if=lambda assumed: not assumed
+    )
+    """Set by the loader: which of these were left out and no table knew."""
     max_output_tokens: int = Field(default=8192, gt=0)
     """Output cap of one step, reasoning included: what a reservation is made for."""
     tools: Literal["native", "text"] = "native"

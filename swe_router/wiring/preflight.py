@@ -74,9 +74,7 @@ def run_preflight(
         rates[name] = _check_verifier_tier(settings, name, on, say)
 
     without_fault(check_git)
-    notices = (tier_checks.retirement_notice(n, settings.tiers[n], today) for n in settings.ladder)
-    for notice in filter(None, notices):
-        say(notice)
+    _say_notices(settings, settings.ladder, say)
     for name in settings.ladder:
         without_fault(partial(check_tier, name))
     for name in verifier_tiers(settings):
@@ -93,6 +91,13 @@ def run_preflight(
     if faults:
         raise UsageError("; ".join(dict.fromkeys(faults)))
     return PreflightResult(rates, skipped, sandbox, prints)
+
+
+def _say_notices(settings: Settings, names: Sequence[str], say: Callable[[str], None]) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    for name in names:
+        for notice in tier_checks.tier_notices(name, settings.tiers[name], today):
+            say(notice)
 
 
 def _checked_rate(settings: Settings, name: str, day: datetime.date) -> PriceRate:
@@ -175,9 +180,8 @@ def _check_verifier_tier(
     tier = settings.tiers[name]
     plugins.load_plugin("models", tier.dialect)
     tier_checks.key_of(name, tier, os.environ)
-    notice = tier_checks.retirement_notice(name, tier, datetime.datetime.now(datetime.UTC).date())
-    if notice and name not in settings.ladder:
-        say(notice)
+    if name not in settings.ladder:
+        _say_notices(settings, [name], say)
     if name in settings.ladder and name == settings.verify.writer:
         say(f"tier {name!r} writes tests and makes candidates: its tests do not vote on its own")
     return tier_checks.rate_of(name, tier, settings.prices, day)
@@ -196,9 +200,9 @@ def tier_gap(settings: Settings, name: str) -> str:
 
 
 def retirement_notice(tier: Tier, name: str) -> str:
-    """What to know of a model's retirement; empty when it is far."""
+    """What to know of a model: its retirement when it is near, what was assumed of it."""
     today = datetime.datetime.now(datetime.UTC).date()
-    return tier_checks.retirement_notice(name, tier, today) or ""
+    return "; ".join(tier_checks.tier_notices(name, tier, today))
 
 
 def allow_open_files(min_open_files: int) -> str:

@@ -58,7 +58,8 @@ def test_calls_without_an_id_of_their_own_get_one(httpserver):
 def test_anthropic_caches_the_whole_conversation_and_marks_the_ends_that_come_back(httpserver):
     for _ in range(2):
         serve(httpserver, "anthropic", reply("anthropic"))
-    client = model("anthropic", httpserver.url_for("").rstrip("/"), temperature=0.5)
+    url = httpserver.url_for("").rstrip("/")
+    client = model("anthropic", url, model="claude-sonnet-4-5", temperature=0.5)
     answer = client.complete(TALK, (BASH,), limits=LIMITS)
     client.complete((*TALK, answer.message, *TALK[1:]), (BASH,), limits=LIMITS)
     body = sent(httpserver)
@@ -128,7 +129,9 @@ def test_a_long_answer_of_anthropic_is_streamed(httpserver):
         text, content_type="text/event-stream"
     )
     big = CallLimits(max_output_tokens=64_000, timeout=60)
-    answer = model("anthropic", httpserver.url_for("").rstrip("/"), temperature=0.1).complete(
+    url = httpserver.url_for("").rstrip("/")
+    client = model("anthropic", url, model="claude-sonnet-4-5", temperature=0.1)
+    answer = client.complete(
         TALK, limits=big
     )
     assert answer.message.content == "Hello"
