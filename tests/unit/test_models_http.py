@@ -131,9 +131,7 @@ def test_a_long_answer_of_anthropic_is_streamed(httpserver):
     big = CallLimits(max_output_tokens=64_000, timeout=60)
     url = httpserver.url_for("").rstrip("/")
     client = model("anthropic", url, model="claude-sonnet-4-5", temperature=0.1)
-    answer = client.complete(
-        TALK, limits=big
-    )
+    answer = client.complete(TALK, limits=big)
     assert answer.message.content == "Hello"
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (10, 7)
     assert sent(httpserver)["stream"] is True
