@@ -22,8 +22,9 @@ from swe_router.models import (
     http_calls,
     message_history,
     server_quirks,
+    token_usage,
 )
-from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec
 from swe_router.settings import Tier
 
 OWN_ADDRESS = "https://api.anthropic.com"
@@ -252,7 +253,7 @@ class AnthropicModel:
         )
         return Completion(
             message=message,
-            usage=_usage(body.get("usage"), seconds, ttl),
+            usage=token_usage.anthropic_usage(body.get("usage"), seconds, ttl),
             stop=model_facts.answer_end("anthropic", body.get("stop_reason"), self._tier.model)
             or "end",
             model=str(body.get("model") or ""),
@@ -309,29 +310,3 @@ def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
         elif str(block.get("text") or "").strip():
             blocks.append(message_history.sendable_json(dict(block)))
     return blocks
-
-
-def _usage(usage: Any, seconds: float, ttl: str) -> Usage:
-    """``input_tokens`` of this API leaves the cached tokens out already.
-
-    A server that does not say for how long the cache keeps what was written is taken to have done
-    as the marks asked (``ttl``).
-    """
-    details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
-    writes = usage.get("cache_creation") if isinstance(usage, Mapping) else None
-    try:
-        written = http_calls.first_token_count(usage, "cache_creation_input_tokens")
-        kept_1h = http_calls.first_token_count(writes, "ephemeral_1h_input_tokens")
-        if not isinstance(writes, Mapping) and ttl == "1h":
-            kept_1h = written
-        return Usage(
-            input_tokens=http_calls.first_token_count(usage, "input_tokens"),
-            cache_read_tokens=http_calls.first_token_count(usage, "cache_read_input_tokens"),
-            cache_write_tokens=max(written, kept_1h),
-            cache_write_1h_tokens=kept_1h,
-            output_tokens=http_calls.first_token_count(usage, "output_tokens"),
-            reasoning_tokens=http_calls.first_token_count(details, "thinking_tokens"),
-            seconds=seconds,
-        )
-    except http_calls.InvalidUsage:
-        return Usage(seconds=seconds)

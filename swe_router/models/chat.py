@@ -8,7 +8,7 @@ from typing import Any
 
 from swe_router import model_facts
 from swe_router.errors import BadReply
-from swe_router.models import cache_marks, call_options, http_calls, message_history
+from swe_router.models import cache_marks, call_options, http_calls, message_history, token_usage
 from swe_router.records import (
     AnswerEnd,
     CallLimits,
@@ -17,7 +17,6 @@ from swe_router.records import (
     TokenLogprobs,
     ToolCall,
     ToolSpec,
-    Usage,
 )
 from swe_router.settings import Tier
 
@@ -145,7 +144,7 @@ def read_chat_reply(
     )
     return Completion(
         message=message,
-        usage=_usage(reply.get("usage"), seconds),
+        usage=token_usage.chat_usage(reply.get("usage"), seconds),
         stop=stop,
         model=model,
         request_id=request_id or str(reply.get("id") or ""),
@@ -215,29 +214,3 @@ def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
         )
         for number, (call_id, function) in enumerate(functions, 1)
     )
-
-
-def _usage(usage: Any, seconds: float) -> Usage:
-    """``prompt_tokens`` of this API includes the cached tokens: taken apart here, once."""
-    table = usage if isinstance(usage, Mapping) else {}
-    details, completion_details = (
-        table.get("prompt_tokens_details"),
-        table.get("completion_tokens_details"),
-    )
-    try:
-        read = http_calls.first_token_count(
-            details, "cached_tokens"
-        ) or http_calls.first_token_count(usage, "prompt_cache_hit_tokens")
-        return http_calls.openai_usage(
-            prompt=http_calls.first_token_count(usage, "prompt_tokens"),
-            read=read,
-            write=http_calls.first_token_count(
-                details, "cache_write_tokens", "created_cache_tokens"
-            ),
-            output=http_calls.first_token_count(usage, "completion_tokens"),
-            reasoning=http_calls.first_token_count(completion_details, "reasoning_tokens"),
-            total=http_calls.first_token_count(usage, "total_tokens"),
-            seconds=seconds,
-        )
-    except http_calls.InvalidUsage:
-        return Usage(seconds=seconds)

@@ -23,15 +23,14 @@ from swe_router.errors import (
     NoConnection,
     SettingRefused,
 )
-from swe_router.models import error_mapping
-from swe_router.records import CallLimits, Completion, ToolCall, Usage
+from swe_router.models import error_mapping, token_usage
+from swe_router.records import CallLimits, Completion, ToolCall
 from swe_router.settings import Tier
 
 REPLY_BYTES = 32_000_000
 """Longest reply that is read; no model answers with a hundredth of it."""
 CONNECT_SECONDS = 10.0
 _SHOWN = 400
-_MAX_TOKENS = 10**9
 _SHORTEST_SECRET = 6
 _secrets: set[str] = set()
 """Values of headers that came from the environment."""
@@ -309,8 +308,8 @@ def _worked(reply: Any) -> bool:
     usage = reply.get("usage") if isinstance(reply, dict) else None
     names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
     try:
-        return any(first_token_count(usage, name) for name in names)
-    except InvalidUsage:
+        return any(token_usage.first_token_count(usage, name) for name in names)
+    except token_usage.InvalidUsage:
         return True
 
 
@@ -350,43 +349,3 @@ def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
         why = f"the arguments must be a JSON object, not {type(arguments).__name__}"
         return ToolCall(id=str(call_id or ""), name=str(name or ""), error=why)
     return ToolCall(id=str(call_id or ""), name=str(name or ""), arguments=arguments)
-
-
-class InvalidUsage(ValueError):
-    """A usage that is nonsense counts as none: the answer stays, charged as reserved."""
-
-
-def first_token_count(table: Any, *names: str) -> int:
-    """The first of these counts that is given, else 0. Raises ``InvalidUsage`` for nonsense."""
-    for name in names:
-        value = table.get(name) if isinstance(table, Mapping) else None
-        if value is None:
-            continue
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_TOKENS:
-            raise InvalidUsage(f"the usage says {name} = {str(value)[:40]}")
-        return value
-    return 0
-
-
-def openai_usage(
-    *, prompt: int, read: int, write: int, output: int, reasoning: int, total: int, seconds: float
-) -> Usage:
-    """The usage of the OpenAI dialects, whose ``prompt`` includes the cached tokens.
-
-    Their ``output`` includes the reasoning, but some that speak the dialect leave it out; the
-    ``total`` tells (0: not given).
-    """
-    read = min(read, prompt)
-    write = min(write, prompt - read)
-    if reasoning > output or 0 < reasoning == total - prompt - output:
-        output += reasoning
-    return Usage(
-        input_tokens=prompt - read - write,
-        cache_read_tokens=read,
-        cache_write_tokens=write,
-        output_tokens=output,
-        reasoning_tokens=reasoning,
-        seconds=seconds,
-    )

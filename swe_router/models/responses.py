@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply, NoAnswer
-from swe_router.models import cache_marks, call_options, http_calls, message_history
+from swe_router.models import cache_marks, call_options, http_calls, message_history, token_usage
 from swe_router.models.chat import text_of_content
-from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec
 from swe_router.settings import Tier
 
 
@@ -146,7 +146,7 @@ def read_response(
     )
     return Completion(
         message=message,
-        usage=_usage(reply.get("usage"), seconds),
+        usage=token_usage.responses_usage(reply.get("usage"), seconds),
         stop=_stop(reply, bool(calls), bool(refusals)),
         model=str(reply.get("model") or ""),
         request_id=request_id or str(reply.get("id") or ""),
@@ -163,21 +163,3 @@ def _stop(reply: Mapping[str, Any], calls: bool, refused: bool) -> AnswerEnd:
     if refused:
         return "refusal"
     return "tool" if calls else "end"
-
-
-def _usage(usage: Any, seconds: float) -> Usage:
-    """``input_tokens`` of this API includes the cached tokens: taken apart here, once."""
-    table = usage if isinstance(usage, Mapping) else {}
-    details, output_details = table.get("input_tokens_details"), table.get("output_tokens_details")
-    try:
-        return http_calls.openai_usage(
-            prompt=http_calls.first_token_count(usage, "input_tokens"),
-            read=http_calls.first_token_count(details, "cached_tokens"),
-            write=http_calls.first_token_count(details, "cache_write_tokens"),
-            output=http_calls.first_token_count(usage, "output_tokens"),
-            reasoning=http_calls.first_token_count(output_details, "reasoning_tokens"),
-            total=http_calls.first_token_count(usage, "total_tokens"),
-            seconds=seconds,
-        )
-    except http_calls.InvalidUsage:
-        return Usage(seconds=seconds)

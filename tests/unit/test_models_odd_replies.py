@@ -36,7 +36,7 @@ def read(dialect, body):
     if error_mapping.error_in_reply(body) is not None:
         return None
     if dialect == "anthropic":
-        return model(dialect, "http://127.0.0.1:9")._read(body, {}, 1.0)
+        return model(dialect, "http://127.0.0.1:9")._read(body, {}, 1.0, "5m")
     if dialect == "responses":
         return responses.read_response(body, "", 1.0, "")
     return chat.read_chat_reply(body, "", 1.0, "")
