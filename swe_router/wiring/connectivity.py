@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from swe_router import assets, gateways, plugins
+from swe_router import assets, gateways, plugins, served_endpoints
 from swe_router.codegraph import repo_cache
 from swe_router.errors import (
     BoundaryError,
@@ -117,8 +117,13 @@ def _ask_server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     try:
         found = server_probe.list_models(tier, key)
     except BoundaryError as error:
+        served = served_endpoints.endpoint_at(tier.base_url)
+        if served is not None and served.state in served_endpoints.COMING:
+            return "warning", f"{by} at {url}: swe-router serve is {served.state} it"
         what = "nobody answers" if isinstance(error, NoConnection) else "no answer comes"
-        raise UsageError(f"{what} at {url} ({error}): start the server, or see base_url,"
+        start = "start the server"
+        start += " (swe-router serve)" if tier.dialect == "vllm" else ""
+        raise UsageError(f"{what} at {url} ({error}): {start}, or see base_url,"
                          " HTTPS_PROXY and NO_PROXY") from None  # fmt: skip
     if found is None:
         return "ok", by

@@ -23,7 +23,7 @@ from swe_router.serving.supervisor import ServingTask, Supervisor
 from swe_router.serving.vllm_command import ServerCommand
 from tests.doubles import model_server
 
-SOON = 30.0
+SOON = 180.0
 """Seconds for what takes one; no test waits for them."""
 
 
@@ -55,7 +55,7 @@ class Served:
             *("--port", str(self.port), "--max-model-len", "4096"),
         )
         task = ServingTask(
-            ServerCommand(words, {}), "127.0.0.1", self.port, "m", 20.0, restarts, 2, 0.2, 1.0
+            ServerCommand(words, {}), "127.0.0.1", self.port, "m", 120.0, restarts, 2, 0.2, 1.0
         )
         self.stopping, self.ready, self.said = threading.Event(), threading.Event(), []
         self.figures, self.error = None, None

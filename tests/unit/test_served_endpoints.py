@@ -18,7 +18,7 @@ from swe_router.models import server_probe, tier_checks
 from swe_router.models.waiting_model import service_name
 from swe_router.served_endpoints import ServedEndpoint
 from swe_router.settings import Tier
-from swe_router.wiring import service_breaker
+from swe_router.wiring import connectivity, service_breaker
 
 URL = "http://127.0.0.1:8765/v1"
 READY = ServedEndpoint(8765, "m", "ready", 0.0, os.getpid())
@@ -159,3 +159,14 @@ def test_what_is_written_for_the_owner_replaces_what_was_there(tmp_path):
     path.chmod(0o644)
     served_endpoints.write_private(path, "new")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+@pytest.mark.parametrize("state", ["starting", "restarting"])
+def test_doctor_calls_a_server_that_is_coming_no_fault(folder, state_home, state):
+    run = settings.load("demo", table={"tiers.local": tier().model_dump(mode="json")})
+    with served(folder, replace(READY, state=state)):
+        (found,) = connectivity.check_tiers(run, ["local"])
+    assert (found.level, f"serve is {state} it" in found.detail) == ("warning", True)
+    (gone,) = connectivity.check_tiers(run, ["local"])
+    assert gone.level == "no"
+    assert "start the server (swe-router serve)" in gone.detail

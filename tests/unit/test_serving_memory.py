@@ -81,6 +81,14 @@ def test_the_cache_of_a_real_server_is_met_to_a_block(tmp_path):
     assert found.cache_tokens / found.window == pytest.approx(11.38, abs=0.01)
 
 
+def test_a_latent_cache_of_a_real_server_is_met_to_a_block():
+    """4 layers of DeepSeek V2, dummy weights: vLLM 0.32.0 says 233,008, blocks of 16."""
+    small = {**DEEPSEEK_V2_LITE, "num_hidden_layers": 4}
+    found = memory.estimate_on_cpu(shape_of_config(small), 10**8, GIB, 4096, 16)
+    assert found.cache_tokens == GIB // (4 * 576 * 2) == 233_016
+    assert found.cache_tokens // 16 * 16 == 233_008
+
+
 @pytest.mark.parametrize(
     ("shape", "weights", "precision", "published"),
     [
