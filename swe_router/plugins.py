@@ -15,6 +15,7 @@ from swe_router.errors import UsageError
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "policies": {
+        "advisor": "swe_router.policies.phased:Advisor",
         "arch-router": "swe_router.policies.rules.arch:ArchRouter",
         "automix": "swe_router.policies.cascades.automix:AutoMix",
         "avengers-pro": "swe_router.policies.predicted.utility:AvengersPro",
@@ -30,6 +31,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "doc-a4": "swe_router.policies.rules.thresholds:FirstDesignScale",
         "fastc": "swe_router.policies.rules.abstaining:CentroidRouter",
         "fasttext": "swe_router.policies.predicted.threshold:FastTextPolicy",
+        "finish-strong": "swe_router.policies.phased:FinishStrong",
         "fixed": "swe_router.policies.fixed:Fixed",
         "frugalgpt": "swe_router.policies.cascades.frugal:FrugalGpt",
         "hybrid-llm-det": "swe_router.policies.predicted.hybrid_llm:HybridLlmDeterministic",
@@ -44,6 +46,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "ori": "swe_router.policies.predicted.utility:OriRouter",
         "pickllm-automaton": "swe_router.policies.bandits.pickllm:PickLlmAutomaton",
         "pickllm-q": "swe_router.policies.bandits.pickllm:PickLlmQ",
+        "plan-execute": "swe_router.policies.phased:PlanExecute",
         "plug-in": "swe_router.policies.predicted.utility:PlugInRouter",
         "qc-opt": "swe_router.policies.bandits.qcopt:QcOpt",
         "random-mix": "swe_router.policies.baselines.random_mix:RandomMix",

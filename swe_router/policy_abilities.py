@@ -129,6 +129,13 @@ class DeclaresHandover(Protocol):
 
 
 @runtime_checkable
+class DeclaresPhaseRoles(Protocol):
+    """A policy's class that names the roles which other tiers have in its attempts."""
+
+    phase_roles: Sequence[str]
+
+
+@runtime_checkable
 class WeighsEscalations(Protocol):
     """Knobs that know when a next attempt is not worth its price."""
 
@@ -166,6 +173,11 @@ def maturity_of(kind: object) -> str:
 def surrogate_of(kind: object) -> str:
     """What stands in for a model that a class of policies cannot have; empty for nothing."""
     return str(kind.surrogate) if isinstance(kind, DeclaresSurrogate) else ""
+
+
+def phase_roles_of(kind: object) -> Sequence[str]:
+    """Roles of other tiers in the attempts of a class of policies (``Plan.phases``)."""
+    return kind.phase_roles if isinstance(kind, DeclaresPhaseRoles) else ()
 
 
 def sweep_of(kind: object) -> Sequence[Mapping[str, Any]]:

@@ -24,12 +24,14 @@ from swe_router.records import (
     Instance,
     Message,
     Outcome,
+    Phase,
     Result,
     RouteDecision,
     RunRecord,
     Step,
     ToolSpec,
     Trajectory,
+    Usage,
     Verdict,
 )
 from swe_router.verifier_cache import VerifierCache
@@ -200,9 +202,40 @@ class AttemptContext:
     temperature: float | None = None
     seed: int | None = None
     variant: str = ""
+    work_plan: str = ""
+    """For the first message: what a planner wrote (``Plan.phases``)."""
+    phases: AttemptPhases | None = None
+    """What other tiers do in the attempt; None where its arm makes every call."""
     comes_back: bool = False
     """When the sandbox's engine goes away the attempt continues in a new sandbox: a step that
     was cut short is not recorded, for its paid answer is acted upon anew there."""
+
+
+@dataclass(frozen=True)
+class PhaseTier:
+    """A tier that makes calls in an attempt with phases."""
+
+    context: AttemptContext
+    """Its own window, caps and dialect."""
+    usd: Callable[[Usage], Decimal]
+    """USD of one call."""
+    cache_seconds: float
+    """How long its cache keeps a prefix that is not read."""
+
+
+@dataclass(frozen=True)
+class AttemptPhases:
+    """What other tiers do in one attempt (``Plan.phases``), and with what."""
+
+    phases: tuple[Phase, ...]
+    arm: str
+    """Tier of the attempt's arm, which makes all other calls."""
+    tiers: Mapping[str, PhaseTier]
+    """Those of ``phases``, and the arm's."""
+    model: Callable[[str], Model] | None = None
+    """Tier of a phase -> its metered model; None where nothing is asked, as in a replay."""
+    work_plan: str = ""
+    """The plan that an earlier attempt at the issue paid for."""
 
 
 class Scaffold(Protocol):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from swe_router import toolcalls
 from swe_router.agents import loop_rules, prompts, tools
@@ -22,6 +23,7 @@ from swe_router.records import (
     Exit,
     Instance,
     Message,
+    PhaseChoice,
     ToolCall,
     ToolSpec,
 )
@@ -30,6 +32,7 @@ from swe_router.seams import AttemptContext
 
 BYTES_PER_TOKEN = 3
 """A low estimate for text that no usage has measured yet, so that tokens come out high."""
+ToolChoice = Literal["auto", "required"]
 _CUT = frozenset({"length", "window"})
 MIN_OBSERVATION = 1000
 """Bytes below which an observation is not worth cutting."""
@@ -69,13 +72,33 @@ class ModelRequest:
         )
 
 
+def call_limits(
+    context: AttemptContext, tool_choice: ToolChoice = "auto", gaps: tuple[float, ...] = ()
+) -> CallLimits:
+    """The limits of a call as the tier of an attempt has them; ``gaps``: see ``CallLimits``."""
+    return CallLimits(
+        max_output_tokens=context.max_output_tokens,
+        timeout=context.timeout,
+        gaps=gaps,
+        temperature=context.temperature,
+        seed=context.seed,
+        tool_choice=tool_choice,
+    )
+
+
 def last_call_failed(actions: Sequence[Action]) -> bool:
     """Whether the last call could not be read, or was refused."""
     return bool(actions) and (actions[-1].refused or bool(actions[-1].call.error))
 
 
 class Dialogue:
-    """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn."""
+    """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn.
+
+    Its tier is the attempt's own in every call: see ``phased_dialogue`` for what else there is.
+    """
+
+    tier, only_helps = "", False
+    phase: PhaseChoice | None = None
 
     def __init__(self, manifest: Manifest, instance: Instance, setup: DialogueSetup) -> None:
         manifest, context = manifest.at(instance.workdir), setup.context
@@ -94,6 +117,7 @@ class Dialogue:
             continued=context.continued,
             variant=context.variant,
             image_tokens=context.image_tokens,
+            work_plan=context.work_plan,
         )
         self._turns: list[DialogueTurn] = []
         self._gaps: list[float] = []
@@ -125,13 +149,10 @@ class Dialogue:
     def request(self) -> ModelRequest:
         """The next request."""
         context = self._context
-        limits = CallLimits(
-            max_output_tokens=context.max_output_tokens,
-            timeout=context.timeout,
-            gaps=tuple(self._gaps),
-            temperature=context.temperature,
-            seed=context.seed,
-            tool_choice="auto" if context.text_tools else self._manifest.tool_choice,
+        limits = call_limits(
+            context,
+            "auto" if context.text_tools else self._manifest.tool_choice,
+            tuple(self._gaps),
         )
         return ModelRequest(tuple(self._messages), self._sent, limits, self._digests)
 
@@ -139,6 +160,43 @@ class Dialogue:
     def _sent(self) -> tuple[ToolSpec, ...]:
         """The tools of a request."""
         return () if self._context.text_tools else self.offered
+
+    def own_action(self, call: ToolCall) -> Action | None:
+        """What comes of a call that no tool carries out; None for all others."""
+        return None
+
+    def ends_turn(self, call: ToolCall) -> bool:
+        """Whether nothing behind this call is carried out."""
+        return False
+
+    def refused(self, why: str) -> bool:
+        """Whether the attempt goes on, though its next call cannot be made."""
+        return False
+
+    def recall(self, phase: PhaseChoice | None) -> None:
+        """Take in what a recorded step says that was refused before it."""
+
+    @property
+    def turns(self) -> Sequence[DialogueTurn]:
+        """All turns so far, oldest first."""
+        return self._turns
+
+    def estimated_tokens(self) -> int:
+        """Tokens of the next request, measured where a usage is known."""
+        return self._estimate()
+
+    def adopt(self, turn: DialogueTurn, seconds: float = 0.0) -> None:
+        """Add a turn that a model of another tier made, in ``seconds`` with what it asked for."""
+        if self._gaps:
+            self._gaps[-1] += seconds
+        self._append(turn.for_other_model(text=self._context.text_tools))
+
+    def say_after(self, text: str) -> None:
+        """Say something after the last turn, before the next answer; needs a turn."""
+        self._turns[-1] = replace(self._turns[-1], after=text)
+        added = Message(role="user", content=text)
+        self._messages.append(added)
+        self._size += prompts.message_bytes_of(added)
 
     def copy(self) -> Dialogue:
         """The same conversation, to go on with apart from this one."""
@@ -235,11 +293,14 @@ class Dialogue:
         waits = self._rules.rest_waits and last_call_failed(actions)
         rest = NOT_DONE_AFTER if waits else NOT_DONE
         turn = DialogueTurn.of(completion.message, calls, actions, reply, rest)
-        self._turns.append(turn)
+        self._append(turn)
         self._gaps.append(completion.usage.seconds + sum(action.seconds for action in actions))
+        self.ended = self._ending(completion, calls, actions)
+
+    def _append(self, turn: DialogueTurn) -> None:
+        self._turns.append(turn)
         self._messages += turn.whole
         self._size += sum(map(prompts.message_bytes_of, turn.whole))
-        self.ended = self._ending(completion, calls, actions)
 
     def _nudge(self, completion: Completion) -> str:
         names = self._manifest.prompts

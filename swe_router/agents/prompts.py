@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 else:
     templates = deferred_module("swe_router.templates")
 
+WORK_PLAN = "work-plan"
+"""Prompt around what a planner wrote."""
 MAX_URL = 300
 """Characters of an address that are written out; a ``data:`` address is the picture itself."""
 BYTES_PER_IMAGE_TOKEN = 3
@@ -40,13 +42,14 @@ def opening_messages(
     continued: bool = False,
     variant: str = "",
     image_tokens: int = 0,
+    work_plan: str = "",
 ) -> tuple[Message, Message]:
     """The system message and the first user message.
 
     ``text``: the tools are taught in the text form. ``timeouts``: seconds of a command, and the
     most that can be asked for. ``handover``: what earlier attempts leave; ``continued``: it is a
     conversation that is continued. ``image_tokens``: most tokens of one picture; with 0 the
-    model sees none and gets their addresses as text.
+    model sees none and gets their addresses as text. ``work_plan``: what a planner wrote.
     """
     manifest, workdir = manifest.at(instance.workdir), instance.workdir
     section = ""
@@ -71,6 +74,8 @@ def opening_messages(
         problem=instance.problem.strip(),
         handover=left.strip(),
     )
+    if work_plan:
+        first += f"\n\n{manifest.say(WORK_PLAN, text=work_plan).strip()}"
     shown = tuple(
         ImageLink(url=url, max_tokens=image_tokens) for url in instance.images if image_tokens
     )

@@ -8,10 +8,12 @@ from decimal import Decimal
 
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import Manifest
+from swe_router.agents.phased_dialogue import PhasedDialogue, dialogue_of
 from swe_router.agents.tool_loop import PAST_LEFT
-from swe_router.records import Budget, Instance, Step, ToolCall, Trajectory
+from swe_router.records import Budget, Instance, PhaseChoice, Step, ToolCall, Trajectory
 from swe_router.records.conversation import UNUSED_ANSWER
 
+AnyDialogue = Dialogue | PhasedDialogue
 StopLoss = Callable[[int, Decimal], str]
 
 
@@ -43,13 +45,14 @@ def recheck_attempt(
     (``AttemptContext.stop_loss``). Raises nothing for damaged steps.
     """
     found: list[AttemptDivergence] = []
-    dialogue = Dialogue(manifest, instance, setup)
+    dialogue = dialogue_of(manifest, instance, setup)
     used: list[Step] = []
     before = ""
     followers = [*steps[1:], None][: len(steps)]
     for step, after in zip(steps, followers, strict=True):
         if f"{PAST_LEFT} " in step.note:
             dialogue, used = _without_left(manifest, instance, setup, used, step)
+        dialogue.recall(step.phase)
         note = dialogue.make_room()
         divergence = _step(dialogue, step, note, before, after)
         if divergence is not None:
@@ -60,7 +63,8 @@ def recheck_attempt(
     if recorded is not None:
         found += _end(dialogue, steps, recorded, budget)
         acted_on = [step for step in steps if step.note != UNUSED_ANSWER]
-        found += _given_up(acted_on, recorded, stop_loss)
+        if setup.context.phases is None:  # else the dialogue itself gives up, or hands over
+            found += _given_up(acted_on, recorded, stop_loss)
     return found
 
 
@@ -95,12 +99,13 @@ def _given_up(
 
 def _without_left(
     manifest: Manifest, instance: Instance, setup: DialogueSetup, used: list[Step], step: Step
-) -> tuple[Dialogue, list[Step]]:
+) -> tuple[AnyDialogue, list[Step]]:
     """The conversation as it was after a resume that did not use its whole past."""
     number = step.note.partition(f"{PAST_LEFT} ")[2].partition(":")[0]
     first = int(number) if number.isdigit() else 0
-    dialogue, kept = Dialogue(manifest, instance, setup), [s for s in used if s.index < first]
+    dialogue, kept = dialogue_of(manifest, instance, setup), [s for s in used if s.index < first]
     for one in kept:
+        dialogue.recall(one.phase)
         dialogue.make_room()
         dialogue.add(one.completion, one.actions)
     dialogue.make_room()
@@ -108,19 +113,21 @@ def _without_left(
 
 
 def _step(
-    dialogue: Dialogue, step: Step, note: str, before: str, after: Step | None
+    dialogue: AnyDialogue, step: Step, note: str, before: str, after: Step | None
 ) -> AttemptDivergence | None:
     name = f"step {step.index + 1}"
     request = dialogue.request().digest()
     if request != step.request:
         return AttemptDivergence(f"{name} request", step.request, request)
-    if note and note not in step.note and step.note != UNUSED_ANSWER:
-        return AttemptDivergence(f"{name} note", step.note, note)
+    if divergence := _other_circumstances(dialogue, step, note):
+        return divergence
     asked, did = dialogue.calls(step.completion), [action.call for action in step.actions]
     if list(asked[: len(did)]) != did or len(did) > len(asked):
         return AttemptDivergence(f"{name} answer", _names(did), _names(asked))
     for action in step.actions:
-        corrected = dialogue.corrective(action.call) if action.call.error else action
+        corrected = dialogue.own_action(action.call) or action
+        if action.call.error:
+            corrected = dialogue.corrective(action.call)
         if corrected.observation != action.observation:
             return AttemptDivergence(
                 f"{name} observation", action.observation, corrected.observation
@@ -131,7 +138,25 @@ def _step(
     return None
 
 
-def _unsealed(dialogue: Dialogue, step: Step, after: Step | None) -> str:
+def _other_circumstances(dialogue: AnyDialogue, step: Step, note: str) -> AttemptDivergence | None:
+    """What differs of a call beyond its request: the note, who made it, and why."""
+    name = f"step {step.index + 1}"
+    unused = step.note == UNUSED_ANSWER
+    if note and note not in step.note and not unused:
+        return AttemptDivergence(f"{name} note", step.note, note)
+    if step.completion.tier != dialogue.tier:
+        return AttemptDivergence(f"{name} tier", step.completion.tier, dialogue.tier)
+    if step.phase != dialogue.phase and not unused:
+        was, now = _phase_text(step.phase), _phase_text(dialogue.phase)
+        return AttemptDivergence(f"{name} phase", was, now)
+    return None
+
+
+def _phase_text(phase: PhaseChoice | None) -> str:
+    return phase.model_dump_json(exclude_none=True) if phase else "none"
+
+
+def _unsealed(dialogue: AnyDialogue, step: Step, after: Step | None) -> str:
     """What of a step was changed after it was sealed, as far as the next request tells."""
     if after is None:
         return "seal (answer, observation, usage or usd)"
@@ -148,14 +173,14 @@ def _names(calls: Sequence[ToolCall]) -> str:
 
 def _sums(steps: Sequence[Step], recorded: Trajectory) -> Iterator[AttemptDivergence]:
     again = Trajectory.of(steps, recorded.exit, recorded.why)
-    for key in ("steps", "usd", "usage", "seal"):
+    for key in ("steps", "usd", "usage", "seal", "tiers"):
         was, now = getattr(recorded, key), getattr(again, key)
         if was != now:
             yield AttemptDivergence(key, str(was), str(now))
 
 
 def _end(
-    dialogue: Dialogue, steps: Sequence[Step], recorded: Trajectory, budget: Budget | None
+    dialogue: AnyDialogue, steps: Sequence[Step], recorded: Trajectory, budget: Budget | None
 ) -> Iterator[AttemptDivergence]:
     yield from _sums(steps, recorded)
     if recorded.exit in ("broke", "interrupted"):
@@ -169,5 +194,7 @@ def _end(
             yield AttemptDivergence("why", recorded.why, why)
     elif recorded.exit in ("submitted", "gave_up"):
         yield AttemptDivergence("exit", recorded.exit, "not ended by the model")
+    elif recorded.exit == "stop_loss" and isinstance(dialogue, PhasedDialogue):
+        yield AttemptDivergence("exit", recorded.exit, "no stop-loss is reached")
     elif recorded.exit == "steps" and budget and len(steps) < budget.steps:
         yield AttemptDivergence("exit", recorded.exit, f"{len(steps)} of {budget.steps} steps")

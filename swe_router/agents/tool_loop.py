@@ -6,12 +6,19 @@ import time
 from decimal import Decimal
 
 from swe_router.agents import loop_rules, tools
-from swe_router.agents.dialogue import Dialogue, DialogueSetup, last_call_failed
+from swe_router.agents.dialogue import DialogueSetup, last_call_failed
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.observation_text import sendable
+from swe_router.agents.phased_dialogue import dialogue_of
 from swe_router.agents.search_tool import SearchTool
 from swe_router.agents.toolbox import Toolbox
-from swe_router.errors import LedgerRefused, SandboxError, ScaffoldError, SweRouterError
+from swe_router.errors import (
+    LedgerRefused,
+    ModelError,
+    SandboxError,
+    ScaffoldError,
+    SweRouterError,
+)
 from swe_router.records import (
     Action,
     Budget,
@@ -81,7 +88,7 @@ class _LoopSession:
     ) -> None:
         self._budget, self._context = budget, context
         self._rules = loop_rules.rules_of(manifest.rules)
-        self._dialogue = Dialogue(manifest, instance, DialogueSetup(context, *timeouts))
+        self._dialogue = dialogue_of(manifest, instance, DialogueSetup(context, *timeouts))
         lookup = SearchTool(
             sandbox,
             context.search,
@@ -107,6 +114,7 @@ class _LoopSession:
     def replay_past_steps(self) -> None:
         """Rebuild conversation and sandbox from the steps that were paid for before a crash."""
         for step in self._context.past:
+            self._dialogue.recall(step.phase)
             self._dialogue.make_room()
             if self._dialogue.request().digest() != step.request:
                 self._note = f"{PAST_LEFT} {step.index}: its request would be another one now"
@@ -125,14 +133,29 @@ class _LoopSession:
             if self._dialogue.ended:
                 continue
             request = self._dialogue.request()
+            asked = self._asked_model(model)
             try:
-                answer = model.complete(request.messages, request.tools, limits=request.limits)
+                answer = asked.complete(request.messages, request.tools, limits=request.limits)
             except LedgerRefused as refusal:
+                if self._dialogue.refused(str(refusal)):
+                    continue
                 return "budget", str(refusal)
+            except ModelError as error:
+                if self._dialogue.only_helps and self._dialogue.refused(_named(error)):
+                    continue
+                raise
             notes = "; ".join(part for part in (self._note, note) if part)
             self._carry_out(request.digest(), _clean(answer), notes)
             self._note = ""
         return ending
+
+    def _asked_model(self, own: Model) -> Model:
+        """The model of the tier that makes the next call; ``own``: of the attempt's arm."""
+        tier, phases = self._dialogue.tier, self._context.phases
+        if not tier or phases is None:
+            return own
+        assert phases.model is not None, "phases need the models of their tiers"
+        return phases.model(tier)
 
     def _carry_out(self, digest: str, answer: Completion, note: str) -> None:
         """Do what the answer asks; the paid answer is recorded even if the sandbox breaks.
@@ -152,6 +175,8 @@ class _LoopSession:
                     return
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
+                    break
+                if self._dialogue.ends_turn(call):
                     break
                 if self._rules.rest_waits and last_call_failed(actions):
                     break
@@ -189,13 +214,16 @@ class _LoopSession:
             completion=answer,
             actions=tuple(actions),
             note=note,
+            phase=self._dialogue.phase,
         ).sealed(self.steps[-1].seal if self.steps else "")
         self.steps.append(step)
         self._spent += answer.usd
         self._context.record(step)
 
     def _act(self, call: ToolCall) -> Action:
-        return self._dialogue.corrective(call) if call.error else self._sandbox.carry_out(call)
+        if call.error:
+            return self._dialogue.corrective(call)
+        return self._dialogue.own_action(call) or self._sandbox.carry_out(call)
 
     def _remaining(self) -> float:
         if not self._budget.seconds:
@@ -213,10 +241,14 @@ class _LoopSession:
         spent = self._spent
         if spent and spent >= self._budget.dollars:
             return "budget", f"${spent} of ${self._budget.dollars} are spent"
-        given_up = (
-            self._context.stop_loss(len(self.steps), spent) if self._context.stop_loss else ""
-        )
+        # In an attempt with phases the dialogue asks it, of the arm's own steps.
+        rule = None if self._context.phases else self._context.stop_loss
+        given_up = rule(len(self.steps), spent) if rule else ""
         return ("stop_loss", given_up) if given_up else None
+
+
+def _named(error: ModelError) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _seconds(step: Step) -> float:

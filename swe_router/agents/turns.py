@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from swe_router import toolcalls
 from swe_router.records import Action, Message, ToolCall
 
 NOT_DONE = "Not carried out."
@@ -29,6 +30,8 @@ class DialogueTurn:
     observed: tuple[tuple[ToolCall, str], ...]
     reply: str
     """The reply to an answer without calls."""
+    after: str = ""
+    """A message after it all, where another model goes on."""
 
     @classmethod
     def of(
@@ -58,7 +61,30 @@ class DialogueTurn:
         """The turn with markers in the place of long observations."""
         return self._messages(elided=True)
 
+    def for_other_model(self, *, text: bool) -> DialogueTurn:
+        """The turn as a model of another tier is shown it; ``text``: in the text form of calls.
+
+        What only its own provider can read of the answer (thoughts, signatures) is left out.
+        """
+        answer, native = self.answer.model_copy(update={"kept": ()}), self.native
+        calls = [call for call, _ in self.observed]
+        if text and native:
+            written = toolcalls.render_calls([call for call in calls if not call.error])
+            parts = [part for part in (answer.content.strip(), written) if part]
+            content = "\n\n".join(parts) or EMPTY_ANSWER
+            answer = answer.model_copy(update={"content": content, "tool_calls": ()})
+            native = False
+        elif not text and not native and calls and not any(call.error for call in calls):
+            prose = toolcalls.parse_calls(answer.content).say.strip()
+            answer = answer.model_copy(update={"content": prose, "tool_calls": tuple(calls)})
+            native = True
+        return DialogueTurn(answer, native, self.observed, self.reply)
+
     def _messages(self, *, elided: bool) -> tuple[Message, ...]:
+        messages = self._bare_messages(elided=elided)
+        return (*messages, Message(role="user", content=self.after)) if self.after else messages
+
+    def _bare_messages(self, *, elided: bool) -> tuple[Message, ...]:
         if not self.observed:
             return self.answer, Message(role="user", content=self.reply)
         shown = [(call, _elided(text) if elided else text) for call, text in self.observed]

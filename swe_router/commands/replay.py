@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from swe_router import plugins, recorded_verdicts
 from swe_router.agents import recorded_attempt
@@ -44,7 +45,8 @@ from swe_router.reports.view_parts import lines_view
 from swe_router.seams import KeepsDialogue
 from swe_router.settings import Settings
 from swe_router.solve.handover import HandedOver
-from swe_router.wiring import batch_prices, ensemble, stop_loss
+from swe_router.solve.work_plans import earlier_work_plan
+from swe_router.wiring import batch_prices, ensemble, phase_wiring, stop_loss
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.policy_wiring import build_policy
 from swe_router.wiring.run_wiring import attempt_context_of
@@ -172,11 +174,14 @@ def _compare_surroundings(
     made = provenance(header).model_copy(update={"code": record.provenance.code})
     count.same(name, "provenance", record.provenance, made)
     _compare_budget_caps(record, ledger, count)
-    tiers = {o.attempt.id: o.arm.model for o in record.outcomes}
+    plans = {o.attempt.id: o.attempt.plan for o in record.outcomes}
     for call in ledger.calls.values():
         owner, _, attempt = call.key.partition("/")
-        if owner == name and attempt in tiers:
-            count.same(name, f"attempt {attempt} ledger: tier", call.tier, tiers[attempt])
+        if owner == name and attempt in plans:
+            plan = plans[attempt]
+            others = [phase.tier for phase in plan.phases]
+            tier = call.tier if call.tier in others else plan.arm.model
+            count.same(name, f"attempt {attempt} ledger: tier", call.tier, tier)
 
 
 def _compare_budget_caps(record: RunRecord, ledger: LedgerState, count: ReplayCount) -> None:
@@ -257,12 +262,14 @@ def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> Repl
         record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: HandedOver
     ) -> Iterator[tuple[str, str, str]]:
         plan, trajectory = outcome.attempt.plan, outcome.attempt.trajectory
+        setup = dialogue_setup(settings, plan, handed)
+        of_phases = _phases_context(run, header, record, outcome)
         if keeps_dialogue:
             found = recorded_attempt.recheck_attempt(
                 sheet,
                 record.instance,
                 steps,
-                dialogue_setup(settings, plan, handed),
+                replace(setup, context=replace(setup.context, **of_phases)),
                 recorded=trajectory,
                 budget=plan.budget,
                 stop_loss=stop_loss.stop_loss_of_plan(header, plan),
@@ -287,6 +294,21 @@ def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> Repl
         room=partial(handover_limit, header),
         asked=recorded_verdicts.asked_tiers(settings.verify),
     )
+
+
+def _phases_context(
+    run: RunFolder, header: Header, record: RunRecord, outcome: Outcome
+) -> dict[str, Any]:
+    """What the dialogue of an attempt with phases knew in addition; empty for all others."""
+    plan, log = outcome.attempt.plan, InstanceLog(run.attempt_folder(record.instance.id))
+    if not plan.phases:
+        return {}
+    before = record.outcomes[: record.outcomes.index(outcome)]
+    known = earlier_work_plan(plan, before, log.steps)
+    return {
+        "phases": phase_wiring.phases_of_plan(header, plan, attempt_context_of, work_plan=known),
+        "stop_loss": stop_loss.stop_loss_of_plan(header, plan),
+    }
 
 
 def _keeps_dialogue(strategy: str) -> bool:

@@ -12,9 +12,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router import assets, recorded_verdicts
+from swe_router import assets, plugins, policy_abilities, recorded_verdicts
 from swe_router.agents import loop_rules, manifest, prompts
 from swe_router.agents.manifest import Manifest
+from swe_router.agents.phase_talks import PROMPTS_OF_ROLE
 from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header
@@ -43,6 +44,8 @@ def current_inputs(settings: Settings) -> dict[str, str]:
     }
     for name in verifier_prompts(settings):
         found[f"prompt/{name}"] = templates.prompt_source(name)
+    for name in phase_prompts(settings):
+        found[f"prompt/{name}"] = templates.prompt_source(name)
     verify = settings.verify
     weighs = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
     if weighs and verify.calibration != calibration.NONE:
@@ -60,6 +63,12 @@ def verifier_prompts(settings: Settings) -> list[str]:
     return recorded_verdicts.asked_prompts(settings.verify)
 
 
+def phase_prompts(settings: Settings) -> list[str]:
+    """Names of the prompts that other tiers are given in the attempts of a run's policy."""
+    roles = policy_abilities.phase_roles_of(plugins.load_plugin("policies", settings.policy.name))
+    return [name for role in roles for name in PROMPTS_OF_ROLE[role]]
+
+
 def stored_manifest(run: RunFolder, header: Header) -> Manifest:
     """The scaffold of a run with its prompts, tools and rules, as they were when it began.
 
@@ -70,8 +79,10 @@ def stored_manifest(run: RunFolder, header: Header) -> Manifest:
     found = stored_texts(run, header)
     try:
         made = Manifest.model_validate(json.loads(found[SCAFFOLD]))
+        of_phases = {name for name in phase_prompts(header.settings) if f"prompt/{name}" in found}
+        names = {*made.used_prompts(), *of_phases}
         return made.model_copy(update={
-            "texts": {name: found[f"prompt/{name}"] for name in made.used_prompts()},
+            "texts": {name: found[f"prompt/{name}"] for name in sorted(names)},
             "toolset": Toolset.model_validate_json(found[TOOLS]),
             "rules": header.rules,
         })  # fmt: skip

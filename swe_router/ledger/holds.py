@@ -42,7 +42,9 @@ class CallLedger(Protocol):
 class LedgerBackend(Protocol):
     """The part of the ledger that bookings go through."""
 
-    def reserve_in(self, hold: HoldState, usd: Decimal, *, batched: bool = False) -> str: ...  # noqa: D102
+    def reserve_in(  # noqa: D102
+        self, hold: HoldState, usd: Decimal, *, batched: bool = False, tier: str = ""
+    ) -> str: ...
 
     def reserve_overhead(  # noqa: D102
         self, key: str, usd: Decimal, cap: Decimal | None = None, *, batched: bool = False
@@ -106,9 +108,12 @@ class Hold(_CallBooking):
         """USD that calls may still reserve."""
         return self._state.remaining
 
-    def reserve(self, usd: Decimal, *, batched: bool = False) -> str:
-        """See ``CallLedger.reserve``; never waits: nobody else can free an attempt's own money."""
-        return self._ledger.reserve_in(self._state, usd, batched=batched)
+    def reserve(self, usd: Decimal, *, batched: bool = False, tier: str = "") -> str:
+        """See ``CallLedger.reserve``; never waits: nobody else can free an attempt's own money.
+
+        ``tier``: whose call it is, where that is not the hold's.
+        """
+        return self._ledger.reserve_in(self._state, usd, batched=batched, tier=tier)
 
     def release(self) -> None:
         """Give the unspent rest back; an unanswered call is lost. Safe to call twice."""

@@ -170,6 +170,17 @@ class Ledger:
         with self._log.locked():
             return self._state.by_key.get(key, ZERO)
 
+    def taken_by_tier(self, key: str, tier: str) -> Decimal:
+        """USD that calls of one tier cost or reserve under one key."""
+        with self._log.locked():
+            calls = [one for one in self._state.calls.values() if one.key == key]
+            taken = (
+                one.usd if one.fate in ("open", "submitted") else one.charged
+                for one in calls
+                if one.tier == tier
+            )
+            return sum(taken, ZERO)
+
     def submitted_by(self, key: str) -> Decimal:
         """USD reserved under one key for calls that are out in batches."""
         with self._log.locked():
@@ -253,7 +264,9 @@ class Ledger:
             return ""
         return f"{need}; nobody holds what could be freed"
 
-    def reserve_in(self, hold: HoldState, usd: Decimal, *, batched: bool = False) -> str:
+    def reserve_in(
+        self, hold: HoldState, usd: Decimal, *, batched: bool = False, tier: str = ""
+    ) -> str:
         """A reservation within an attempt's own money; see ``Hold.reserve``."""
         check_amount(usd)
         with self._log.locked():
@@ -263,7 +276,8 @@ class Ledger:
                 raise LedgerRefused(
                     f"a call needs {usd} USD; of its attempt's {hold.usd} {hold.remaining} is left"
                 )
-            fields = {"tier": hold.tier, "key": hold.key, "usd": str(usd), "hold": hold.id}
+            whose = tier or hold.tier
+            fields = {"tier": whose, "key": hold.key, "usd": str(usd), "hold": hold.id}
             return self._new("reserve", {**fields, **_batched(batched)})
 
     def reserve_overhead(

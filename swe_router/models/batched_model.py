@@ -212,7 +212,7 @@ class _BatchedCall:
 
     def _settled(self, call: LaneCall, result: LaneEnd, answer: Completion) -> Completion:
         """The answer, on disk before it is settled and before anything is done with it."""
-        booking = self.model.booking
+        booking, answer = self.model.booking, self.model.metered.signed(answer)
         try:
             self._keep(call.reservation, answer)
         finally:
@@ -221,6 +221,7 @@ class _BatchedCall:
 
     def kept(self, reservation: str, answer: Completion) -> Completion:
         """An answer that was collected and settled before anybody asked for it again."""
+        answer = self.model.metered.signed(answer)
         self._keep(reservation, answer)
         self.model.seat.lane.state.used(reservation)
         return self._remembered(answer)

@@ -108,8 +108,10 @@ class MeteredModel:
         rate: PriceRate,
         *,
         receipts: AnswerStore | None = None,
+        tier: str = "",
     ) -> None:
-        self._model, self._book, self._rate = model, book, rate
+        """``tier``: for ``Completion.tier``, where it is not the attempt's arm."""
+        self._model, self._book, self._rate, self._tier = model, book, rate, tier
         self._receipts = receipts
         self._measured: _MeasuredRequest | None = None
         self._pricer = AnswerPricer(rate)
@@ -141,12 +143,17 @@ class MeteredModel:
             self._book.lose(reservation, type(error).__name__)
             raise
         priced, note = self._pricer.priced(answer, bound)
+        priced = self.signed(priced)
         try:
             self.keep(messages, tools, limits, reservation, priced)
         finally:
             self._book.settle(reservation, priced.usd, priced.usage, note)
         self.remember(messages, tools, priced)
         return priced
+
+    def signed(self, answer: Completion) -> Completion:
+        """The answer with the tier that gave it, where that is not the attempt's arm."""
+        return answer.model_copy(update={"tier": self._tier}) if self._tier else answer
 
     def request_digest(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits

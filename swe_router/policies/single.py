@@ -18,7 +18,7 @@ from swe_router.policies.base import (
     seeded_repeats,
     why_settled,
 )
-from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
+from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 K = TypeVar("K", bound=Knobs)
 
@@ -62,6 +62,10 @@ class SingleTierPolicy(LadderPolicy[K]):
             TierChoice(untried[0], f"{reason}, which says nothing of the issue"), untried, budget
         )
 
+    def plan_at(self, rung: int, budget: BudgetView) -> Plan:
+        """The plan of a rung; a policy may give it phases of other tiers."""
+        return self.ladder[rung]
+
     def _order(self, rung: int, tried: Sequence[int] | set[int]) -> list[int]:
         """The chosen rung, then the cheaper ones, then the more expensive ones."""
         order = [rung, *range(rung - 1, -1, -1), *range(rung + 1, len(self.ladder))]
@@ -69,7 +73,7 @@ class SingleTierPolicy(LadderPolicy[K]):
 
     def _try(self, choice: TierChoice, order: Sequence[int], budget: BudgetView) -> RouteDecision:
         for rung in order:
-            plan = self.ladder[rung]
+            plan = self.plan_at(rung, budget)
             count = affordable_attempts(plan, self.knobs.candidates, budget.left)
             if count > 0:
                 note = "" if rung == choice.rung else " (the money does not reach further)"

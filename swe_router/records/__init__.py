@@ -32,8 +32,11 @@ from swe_router.records.frozen import (
 )
 from swe_router.records.instance import DATASET, WORKDIR, Instance
 from swe_router.records.judged_verdict import JudgedVerdict
+from swe_router.records.leak_report import Finding, LeakReport
+from swe_router.records.phases import Phase, PhaseChoice, label_with_phases, phase_of
 from swe_router.records.safe_names import Name, checked_name
 from swe_router.records.served_calls import ServedCalls
+from swe_router.records.tier_shares import TierShare
 from swe_router.records.training_examples import Example, RecordedRun
 from swe_router.records.values import (
     ACCEPTANCE,
@@ -48,10 +51,8 @@ from swe_router.records.values import (
     Exit,
     Failure,
     Features,
-    Finding,
     Grade,
     Handover,
-    LeakReport,
     Outcome,
     Plan,
     Provenance,
@@ -101,6 +102,8 @@ __all__ = [
     "Message",
     "Name",
     "Outcome",
+    "Phase",
+    "PhaseChoice",
     "Plan",
     "Provenance",
     "RecordedDecision",
@@ -116,6 +119,7 @@ __all__ = [
     "Stop",
     "TestResult",
     "TestSource",
+    "TierShare",
     "TokenLogprobs",
     "ToolCall",
     "ToolSpec",
@@ -128,6 +132,8 @@ __all__ = [
     "checked_name",
     "digest_of",
     "escape_undecodable",
+    "label_with_phases",
     "patch_bytes",
     "patch_digest",
+    "phase_of",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from swe_router.records.frozen import FrozenRecord, Usd, digest_of
+from swe_router.records.phases import PhaseChoice
 
 AnswerEnd = Literal["end", "tool", "length", "window", "refusal"]
 """Why an answer ended; ``length`` is the output cap, ``window`` a window with no room left."""
@@ -180,6 +181,8 @@ class Completion(FrozenRecord):
     the standard one, so that those of earlier versions stay what they were."""
     logprobs: tuple[TokenLogprobs, ...] = Field(default=(), exclude_if=lambda tokens: not tokens)
     """Of each token of the answer, where ``CallLimits.top_logprobs`` asked and the server gave."""
+    tier: str = Field(default="", exclude_if=lambda tier: not tier)
+    """Tier that answered, where it is not the attempt's arm (``Plan.phases``); set by the meter."""
 
     @property
     def returned_facts(self) -> dict[str, Any]:
@@ -225,6 +228,8 @@ class Step(FrozenRecord):
     actions: tuple[Action, ...] = ()
     note: str = ""
     """What the loop did to the conversation before this request, e.g. an elision."""
+    phase: PhaseChoice | None = Field(default=None, exclude_if=lambda phase: phase is None)
+    """Of an attempt with phases: who makes this call and why, where that was decided anew."""
     seal: str = ""
     """SHA-256 chain over this step and the one before it; see ``Step.sealed``."""
 

@@ -12,8 +12,11 @@ from swe_router.records.conversation import Step, Usage
 from swe_router.records.cross_matrix import CrossMatrix
 from swe_router.records.frozen import SCHEMA, Evidence, FrozenRecord, Usd
 from swe_router.records.instance import Instance
+from swe_router.records.leak_report import Finding, LeakReport
+from swe_router.records.phases import Phase
 from swe_router.records.safe_names import Name
 from swe_router.records.served_calls import ServedCalls
+from swe_router.records.tier_shares import TierShare, tier_shares
 
 Exit = Literal[
     "submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted", "stop_loss"
@@ -77,6 +80,8 @@ class Plan(FrozenRecord):
     """Prompt variant, for ensembles; empty is the scaffold's own."""
     temperature: float | None = None
     """For ensembles, where the provider takes one; None is the tier's own."""
+    phases: tuple[Phase, ...] = Field(default=(), exclude_if=lambda phases: not phases)
+    """What other tiers do in it, one per role; their money is part of ``budget``."""
 
 
 class Try(FrozenRecord):
@@ -145,6 +150,8 @@ class Trajectory(FrozenRecord):
     """What ended it, in words."""
     served: ServedCalls | None = Field(default=None, exclude_if=lambda served: served is None)
     """What gateways reported of its calls; None where none did and all tokens were counted."""
+    tiers: Mapping[str, TierShare] = Field(default_factory=dict, exclude_if=lambda own: not own)
+    """Of an attempt with phases: what other tiers have of these sums, by tier."""
 
     @classmethod
     def of(cls, steps: Sequence[Step], exit: Exit, why: str) -> Trajectory:  # noqa: A002
@@ -157,6 +164,7 @@ class Trajectory(FrozenRecord):
             seal=steps[-1].seal if steps else "",
             why=why,
             served=ServedCalls.of([step.completion for step in steps]),
+            tiers=tier_shares(steps),
         )
 
 
@@ -170,26 +178,6 @@ class Failure(FrozenRecord):
     message: str
     retry: bool
     counts: bool
-
-
-class Finding(FrozenRecord):
-    """One thing that the leak guard or the trajectory audit saw."""
-
-    kind: str
-    detail: str
-
-
-class LeakReport(FrozenRecord):
-    """Proof that the sandbox held no future before the first step."""
-
-    head: str = ""
-    """Commit that the sandbox stands on."""
-    base: str = ""
-    setup_commits: tuple[str, ...] = ()
-    """The image's own commits on top of the base."""
-    removed: tuple[Finding, ...] = ()
-    """What was there and was taken out."""
-    verified: bool = False
 
 
 class Attempt(FrozenRecord):

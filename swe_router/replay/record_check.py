@@ -251,7 +251,7 @@ def _check_attempt(
     steps = context.steps(name, attempt.id)
     for step in steps:
         paid = step.completion
-        rate = context.rate_of_answer(attempt.plan.arm.model, paid)
+        rate = context.rate_of_answer(paid.tier or attempt.plan.arm.model, paid)
         priced = prices.charged_usd(rate, paid.usage, paid.returned) if rate else paid.usd
         count.same(name, f"{place} step {step.index + 1} price", paid.usd, priced)
     usd = sum((step.completion.usd for step in steps), start=Decimal(0))

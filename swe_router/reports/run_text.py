@@ -15,7 +15,7 @@ from rich.text import Text
 from swe_router import terminal
 from swe_router.estimates.caching.cache_use import CacheBreak, CacheUse
 from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
-from swe_router.reports import cache_text, gateway_facts
+from swe_router.reports import cache_text, gateway_facts, phase_text
 from swe_router.reports.fitted_table import FittedTable
 from swe_router.reports.run_rows import cache_of_attempt, token_totals
 from swe_router.reports.run_summary import (
@@ -106,8 +106,8 @@ def closing_view(facts: RunFacts) -> RenderableType:
     for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out", "saved"):
         tiers.add_column(name, justify="left" if name == "tier" else "right", no_wrap=True)
     for name, row in facts_json["by_tier"].items():
-        used = _token_texts([o.attempt.trajectory.usage for record in facts.records.values()
-                        for o in record.outcomes if o.arm.model == name])  # fmt: skip
+        outcomes = [o for record in facts.records.values() for o in record.outcomes]
+        used = _token_texts(phase_text.usages_of_tier(outcomes, name))
         used.append(cache_text.saved_cell(facts.cache.by_tier.get(name, CacheUse())))
         tiers.add_row(name, str(row["attempts"]), usd_text(row["usd"]), str(row["resolved"]), *used)
     money = facts.spending
@@ -237,6 +237,8 @@ def steps_view(
     for step, broken in zip_longest(steps, cache_breaks[: len(steps)]):
         message = step.completion.message.content.strip()
         parts.append(Text(_step_heading(step), style="cyan"))
+        if choice := phase_text.choice_line(step):
+            parts.append(Text(f"  {choice}", style="magenta"))
         if step.note:
             parts.append(Text(f"  note: {step.note}", style="yellow"))
         if broken is not None:
@@ -255,7 +257,8 @@ def _step_heading(step: Step) -> str:
     used = f"  {prompt} tokens in ({cached} from the cache), {output} out" if prompt else ""
     served = gateway_facts.call_words(step.completion)
     served = f"  {served}" if served else ""
-    return f"step {step.index + 1}  {usd_text(step.completion.usd)}{used}{served}"
+    who = f"step {step.index + 1}{phase_text.step_tier(step)}"
+    return f"{who}  {usd_text(step.completion.usd)}{used}{served}"
 
 
 def report_markdown(facts: RunFacts) -> str:
@@ -276,12 +279,13 @@ def _outcome_lines(outcome: Outcome, facts: RunFacts, *, chosen: bool) -> list[R
     elsewhere = " paid elsewhere" if outcome.imported else ""
     lines: list[RenderableType] = [
         Text(
-            f"  attempt {attempt.id}: {attempt.plan.arm},"
+            f"  attempt {attempt.id}: {phase_text.tiers_words(attempt)},"
             f" {counted_noun(attempt.trajectory.steps, 'step')},"
             f" {usd_text(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
             style="bold",
         )
     ]
+    lines += [Text(f"    {line}") for line in phase_text.share_lines(attempt)]
     prompt, cached, output = _token_texts([attempt.trajectory.usage])
     if prompt:
         lines.append(Text(f"    tokens: {prompt} in ({cached} from the cache), {output} out"))

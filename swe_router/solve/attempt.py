@@ -33,6 +33,7 @@ from swe_router.seams import Sandbox
 from swe_router.solve.context import InstanceMemory, SolveContext
 from swe_router.solve.handover import HandedOver, hand_over
 from swe_router.solve.verification import verdicts_on
+from swe_router.solve.work_plans import earlier_work_plan
 
 MAX_ENGINE_TRIES = 3
 """Maximum starts of one attempt: the first, and restarts after the sandbox engine was lost."""
@@ -192,12 +193,14 @@ def _run_in_sandbox(
             model = context.model_for(plan, session, budget_hold)
             handed = _handover_for(context, planned, sandbox)
             attempt_context = context.attempt_context_for(plan, planned.id, instance.id, handed)
+            known = earlier_work_plan(plan, planned.history, context.memory.steps)
+            phases = context.phases_for(plan, session, budget_hold, known)
             state.trajectory = context.scaffold_for(plan.arm).solve(
                 instance,
                 model,
                 sandbox,
                 plan.budget,
-                replace(attempt_context, comes_back=comes_back),
+                replace(attempt_context, comes_back=comes_back, phases=phases),
             )
         except LedgerRefused as error:
             state.exit = "budget"

@@ -23,7 +23,7 @@ from swe_router.records import (
     SkippedPlans,
     Step,
 )
-from swe_router.seams import AttemptContext, Model, Sandbox, Scaffold, Selector
+from swe_router.seams import AttemptContext, AttemptPhases, Model, Sandbox, Scaffold, Selector
 from swe_router.solve.handover import HandedOver
 from swe_router.solve.verification import VerificationSetup
 
@@ -95,6 +95,10 @@ class SolveContext:
     """How candidates are verified; may open other sandboxes than attempts do."""
     attempt_context: Callable[[Plan], AttemptContext]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
+    phases_for: Callable[[Plan, str, Any, str], AttemptPhases | None] = (
+        lambda plan, session, hold, work_plan: None
+    )
+    """Plan, session name, hold and known work plan -> what other tiers do in the attempt."""
     require_reachable: Callable[[Plan], None] = lambda plan: None
     """Raises ``StillAway`` for a plan whose tier was given up, before its sandbox is opened."""
     max_handover_bytes: Callable[[Plan], int] = lambda plan: 0
@@ -125,7 +129,8 @@ class SolveContext:
 
         def record(step: Step) -> None:
             self.memory.record_step(attempt_id, step)
-            self.progress(instance_id, str(plan.arm), step.index + 1, "working")
+            tier = step.completion.tier or str(plan.arm)
+            self.progress(instance_id, tier, step.index + 1, "working")
 
         return replace(
             self.attempt_context(plan),

@@ -15,7 +15,7 @@ sloppy and never guesses where a guess could do harm: a call that cannot be read
 ``ToolCall`` whose ``error`` tells the model what to write instead.
 """
 
-from swe_router.toolcalls.parser import ParsedText, parse_calls, unknown_tool
+from swe_router.toolcalls.parser import ParsedText, parse_calls, plain_answer, unknown_tool
 from swe_router.toolcalls.renderer import describe_tool, describe_tools, render_calls
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "describe_tool",
     "describe_tools",
     "parse_calls",
+    "plain_answer",
     "render_calls",
     "unknown_tool",
 ]

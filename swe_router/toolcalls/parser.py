@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swe_router import suggest
-from swe_router.records import ToolCall, ToolSpec
+from swe_router.records import Message, ToolCall, ToolSpec
 from swe_router.toolcalls.markers import BARE, NO_NEWLINE
 from swe_router.toolcalls.missed_calls import first_missed_call
 
@@ -69,6 +69,12 @@ def parse_calls(text: str, tools: Sequence[ToolSpec] = (), *, strays: bool = Fal
         return _bare_json(text, start, names, known)
     read = ParsedText(_without_fences(prose), tuple(calls), unclosed=not closed)
     return _stopped(read, prose[1:], known)
+
+
+def plain_answer(message: Message) -> str:
+    """What an answer says, without the calls in its text."""
+    text = message.content
+    return (text if message.tool_calls else parse_calls(text).say).strip()
 
 
 def _stopped(read: ParsedText, before: Sequence[str], names: Sequence[str]) -> ParsedText:

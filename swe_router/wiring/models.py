@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from swe_router import plugins
 from swe_router.breaker import Breaker
-from swe_router.ledger import Hold, Ledger
+from swe_router.ledger import Ledger
 from swe_router.ledger.holds import CallLedger
 from swe_router.model_abilities import HasBatches
 from swe_router.models import tier_checks
@@ -51,12 +51,17 @@ class ModelFactory:
         name: str,
         instance: Instance,
         session: str,
-        hold: Hold,
+        hold: CallLedger,
         receipts: AnswerStore,
         report_wait: ReportWait,
         max_wait_seconds: float | None,
+        *,
+        of_phase: bool = False,
     ) -> Model:
-        """The model of one attempt, paid from its hold, waited for ``max_wait_seconds`` at most."""
+        """The model of one attempt, paid from its hold, waited for ``max_wait_seconds`` at most.
+
+        ``of_phase``: its tier is not the attempt's arm, and its answers say so.
+        """
         breaker = self._breaker()
         begun = breaker.now()
 
@@ -67,7 +72,7 @@ class ModelFactory:
             )
 
         bare = self._bare_model_maker(name)(session)
-        metered = self._metered_model(name, bare, hold, receipts)
+        metered = self._metered_model(name, bare, hold, receipts, name if of_phase else "")
         live = self._waiting_model(name, metered, instance, report_wait, over)
         items = bare.batches() if isinstance(bare, HasBatches) else None
         return self._batched(name, metered, live, items, hold, report_wait)
@@ -127,9 +132,14 @@ class ModelFactory:
         return made
 
     def _metered_model(
-        self, name: str, bare: Model, booking: CallLedger, receipts: AnswerStore | None
+        self,
+        name: str,
+        bare: Model,
+        booking: CallLedger,
+        receipts: AnswerStore | None,
+        signs: str = "",
     ) -> MeteredModel:
-        return MeteredModel(bare, booking, self.rates[name], receipts=receipts)
+        return MeteredModel(bare, booking, self.rates[name], receipts=receipts, tier=signs)
 
     def _batched(
         self,

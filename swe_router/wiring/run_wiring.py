@@ -27,6 +27,7 @@ from swe_router.records import Arm, Features, Instance, Plan, digest_of
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
 from swe_router.seams import (
     AttemptContext,
+    AttemptPhases,
     Model,
     Policy,
     SandboxFactory,
@@ -39,7 +40,7 @@ from swe_router.settings import Settings, Tier
 from swe_router.solve.context import SolveContext
 from swe_router.solve.verification import VerificationSetup
 from swe_router.verifier_abilities import ModelRole
-from swe_router.wiring import ensemble, stop_loss, training_data
+from swe_router.wiring import ensemble, phase_wiring, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.ledger_budget import LedgerBudget
 from swe_router.wiring.models import ModelFactory
@@ -208,7 +209,8 @@ class RunWiring:
             audit_steps=leak_audit.audit_trajectory,
             scaffold_for=self._scaffold,
             model_for=partial(self._model, instance, held),
-            require_reachable=lambda plan: require_service(self.breaker, plan.arm.model),
+            phases_for=partial(self._phases, instance, held),
+            require_reachable=self._require_reachable,
             attempt_context=lambda plan: replace(
                 attempt_context_of(self.settings, plan),
                 stop_loss=stop_loss.stop_loss_of_plan(self.header, plan),
@@ -302,12 +304,48 @@ class RunWiring:
         session: str,
         hold: Hold,
     ) -> Model:
+        return self._model_of_tier(instance, report_wait, plan, session, hold, plan.arm.model)
+
+    def _model_of_tier(
+        self,
+        instance: Instance,
+        report_wait: Callable[[str], Callable[[str], None]],
+        plan: Plan,
+        session: str,
+        hold: Hold,
+        tier: str,
+    ) -> Model:
+        """The model of a tier that makes calls in an attempt: of its arm, or of a phase."""
         attempt_id = hold.key.removeprefix(f"{instance.id}/")
-        answers = Receipts(self.log_of(instance), attempt_id, among_steps=True)
-        name = plan.arm.model
         return self.models.for_attempt(
-            name, instance, session, hold, answers, report_wait(name), plan.budget.seconds
+            tier,
+            instance,
+            session,
+            phase_wiring.share_of(self.ledger, hold, plan, tier),
+            Receipts(self.log_of(instance), attempt_id, among_steps=True),
+            report_wait(tier),
+            plan.budget.seconds,
+            of_phase=tier != plan.arm.model,
         )
+
+    def _phases(
+        self,
+        instance: Instance,
+        report_wait: Callable[[str], Callable[[str], None]],
+        plan: Plan,
+        session: str,
+        hold: Hold,
+        work_plan: str,
+    ) -> AttemptPhases | None:
+        model = partial(self._model_of_tier, instance, report_wait, plan, session, hold)
+        return phase_wiring.phases_of_plan(
+            self.header, plan, attempt_context_of, work_plan=work_plan, model=model
+        )
+
+    def _require_reachable(self, plan: Plan) -> None:
+        first = [phase.tier for phase in plan.phases if phase.role == "planner"]
+        for tier in (*first, plan.arm.model):
+            require_service(self.breaker, tier)
 
 
 def attempt_context_of(settings: Settings, plan: Plan) -> AttemptContext:

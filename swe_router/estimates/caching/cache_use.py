@@ -169,7 +169,7 @@ def tally_of_steps(
     """The tally of one attempt, and the break of each step."""
     tally, found = CacheTally(rates), []
     for step, cause in zip(steps, _causes(steps), strict=True):
-        found.append(tally.add(tier, "", step.completion.usage, cause))
+        found.append(tally.add(step.completion.tier or tier, "", step.completion.usage, cause))
     return tally, found
 
 

@@ -10,7 +10,15 @@ from typing import Literal
 
 from swe_router.outcomes.importers.gathering import NO_VERDICT, Imported
 from swe_router.outcomes.tables.table import OutcomeRow
-from swe_router.records import IMPORTED, Grade, Outcome, RunRecord, Usage, VerdictOutcome
+from swe_router.records import (
+    IMPORTED,
+    Grade,
+    Outcome,
+    RunRecord,
+    Usage,
+    VerdictOutcome,
+    label_with_phases,
+)
 
 BROKEN_ATTEMPT = "broken by its surroundings, says nothing of the tier"
 UNGRADED_ATTEMPT = "attempt whose patch was not graded"
@@ -108,7 +116,8 @@ def _rows_of_attempts(
             system=arm,
             resolved=resolved,
             run=str(nth[arm]),
-            model=models.get(outcome.arm.model, ""),
+            # Of several models none is the row's: its tokens have no one price.
+            model="" if path.tiers else models.get(outcome.arm.model, ""),
             # Of one that was made elsewhere only its trajectory tells what it cost.
             usd=float(path.usd) if path.usd or arm != IMPORTED else None,
             steps=path.steps,
@@ -123,10 +132,12 @@ def _rows_of_attempts(
 def _system_name(outcome: Outcome) -> str:
     """The arm; with ``+notes`` or ``+continue`` where it began with another's work.
 
-    Such a run is no repeat of the arm by itself.
+    With ``+TIER:ROLE`` where another tier planned, advised or could finish. Such a run is no repeat
+    of the arm by itself.
     """
-    mode = outcome.attempt.plan.handover
-    return str(outcome.arm) if mode == "fresh" else f"{outcome.arm}+{mode}"
+    plan = outcome.attempt.plan
+    name = label_with_phases(plan.arm, plan.phases)
+    return name if plan.handover == "fresh" else f"{name}+{plan.handover}"
 
 
 def _patch_of(outcome: Outcome) -> str:

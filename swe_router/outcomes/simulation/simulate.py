@@ -33,6 +33,7 @@ from swe_router.records import (
     RouteDecision,
     RunRecord,
     Try,
+    label_with_phases,
 )
 from swe_router.seams import Policy
 from swe_router.stats.arrays import Floats
@@ -138,8 +139,12 @@ def _recorded_cells(
     """The recorded runs of a move, dearer by what they are handed over from those before it."""
     found, now = [], Counter(cell.row.system for cell in before)
     for plan in plans:
-        cell = stage.cell(features.instance_id, plan.arm, now[plan.arm.model])
-        now[plan.arm.model] += 1
+        name = label_with_phases(plan.arm.model, plan.phases)
+        if plan.phases:
+            cell = stage.phased_cell(features.instance_id, plan, now[name])
+        else:
+            cell = stage.cell(features.instance_id, plan.arm, now[name])
+        now[name] += 1
         if plan.handover != "fresh" and before:
             cell = cell.with_handover(plan, reread(before[-1].row, cell.row, plan.handover))
         found.append(cell)
@@ -199,7 +204,11 @@ def _ending_of(
 
 
 def _handover_modes(history: Sequence[Outcome]) -> tuple[str, ...]:
-    modes = tuple(outcome.attempt.plan.handover for outcome in history)
+    plans = [outcome.attempt.plan for outcome in history]
+    modes = tuple(
+        label_with_phases(plan.handover, plan.phases) if plan.phases else plan.handover
+        for plan in plans
+    )
     return () if set(modes) <= {"fresh"} else modes
 
 

@@ -28,6 +28,7 @@ from swe_router.records import (
     RecordedRun,
     Trajectory,
     Verdict,
+    label_with_phases,
 )
 
 SIMULATED_VERIFIER = "channel"
@@ -110,6 +111,21 @@ class Simulation:
             what = "no second run" if nth == 1 else f"no run number {nth + 1}"
             raise MissingRun(f"real repeats: {what} of {arm} on {instance_id}")
         return found
+
+    def phased_cell(self, instance_id: str, plan: Plan, nth: int) -> Cell:
+        """A recorded run of an arm with the phases of ``plan``, as our own runs leave them.
+
+        Raises ``MissingRun`` when there is none: what a plan, advice or another's end would have
+        made of a run is not in the runs of the tiers by themselves.
+        """
+        name = label_with_phases(plan.arm.model, plan.phases)
+        rows = [r for r in self.table.runs.get((instance_id, name), ()) if r.usd is not None]
+        if nth >= len(rows):
+            raise MissingRun(
+                f"recorded runs of {name}: there is none on {instance_id}, and runs of the tiers"
+                " alone do not tell how two work together"
+            )
+        return _make_cell(rows[nth], plan, nth, self.channel)
 
     @cached_property
     def examples(self) -> tuple[Example, ...]:
