@@ -13,6 +13,10 @@ MAX_PRICE_DIFFERENCE = Decimal("0.01")
 """Share of the listed cost by which a returned cost may differ without a remark."""
 _NO_DIGITS = str.maketrans("", "", "0123456789.-E")
 NO_USAGE = "the provider gave no usage: charged as reserved"
+MAX_COUNT_RATIO = 8
+MAX_HIDDEN_TOKENS = 10_000
+"""A count of over 8 times what a call can use, and this many more, is not true: providers add text
+of their own, and some reason beyond the cap, but not so much."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +56,8 @@ class AnswerPricer:
         usage = answer.usage.model_copy(update={"seconds": seconds})
         answer = answer.model_copy(update={"usage": usage})
         reserved, dearest = bound.max_usd(self._rate), bound.max_usage(self._rate)
-        known, returned, note = self._is_given(answer), answer.returned, ""
+        untrue = _untrue_count(answer, bound) if self._rate.by_the_token else ""
+        known, returned, note = self._is_given(answer) and not untrue, answer.returned, ""
         if returned is not None:
             listed = self._rate.usd(answer.usage) if known else Decimal(0)
             cap = reserved if returned.usd > reserved else None
@@ -60,8 +65,8 @@ class AnswerPricer:
             note = self._note_of(returned, known)
         usage = answer.usage
         if not known and (returned is None or not returned.usd or not self._rate.by_the_token):
-            usage, note = dearest, NO_USAGE
-            _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
+            usage, note = dearest, untrue or NO_USAGE
+            _log.warning("%s: %s, %s USD", answer.model, note, reserved)
         update = {
             "usage": usage,
             "usd": charged_usd(self._rate, usage, returned),
@@ -97,3 +102,16 @@ class AnswerPricer:
         usage = answer.usage
         counted = usage.prompt_tokens > 0 and (usage.output_tokens > 0 or not spoke)
         return counted or not self._rate.by_the_token
+
+
+def _untrue_count(answer: Completion, bound: CallBound) -> str:
+    """What the ledger should note of counts that no such call can have; empty where they can be."""
+    words = len(answer.message.content.encode("utf-8", "replace"))
+    most = {
+        "prompt": (answer.usage.prompt_tokens, bound.prompt_tokens),
+        "output": (answer.usage.output_tokens, bound.output_tokens + words),
+    }
+    for kind, (count, limit) in most.items():
+        if count > MAX_COUNT_RATIO * limit + MAX_HIDDEN_TOKENS:
+            return f"a usage of {count} {kind} tokens cannot be true: charged as reserved"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -104,6 +105,39 @@ def test_a_usage_that_is_no_usage_costs_the_reservation_and_not_the_answer(
     answer = meter.complete(TALK, limits=LIMITS)
     assert answer.message.content == "ok"
     assert answer.usd == hold.spent == worst
+
+
+@pytest.mark.parametrize(
+    ("kind", "usage"),
+    [
+        ("prompt", {"prompt_tokens": 50_000_000, "completion_tokens": 5}),
+        ("output", {"prompt_tokens": 10, "completion_tokens": 900_000}),
+        ("output", {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 10**9}),
+    ],
+)
+def test_counts_that_no_such_call_can_have_cost_the_reservation_and_are_named(
+    httpserver, tmp_path, kind, usage
+):
+    serve(httpserver, "chat", reply("chat", usage=usage))
+    ledger = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
+    hold = ledger.hold("cloud", Decimal("0.5"), "x#1")
+    meter = MeteredModel(plain("chat", httpserver.url_for("").rstrip("/")), hold, RATE)
+    worst = meter.worst(TALK, (), LIMITS)
+    answer = meter.complete(TALK, limits=LIMITS)
+    assert answer.usage_unknown
+    assert answer.usd == hold.spent == worst
+    assert ledger.figures().overrun == 0
+    note = json.loads((tmp_path / "ledger.jsonl").read_text().splitlines()[-1])["note"]
+    assert f" {kind} tokens cannot be true: charged as reserved" in note
+
+
+def test_a_provider_that_adds_a_prompt_of_its_own_is_paid_in_full(httpserver, tmp_path):
+    serve(httpserver, "chat", reply("chat", usage={"prompt_tokens": 9000, "completion_tokens": 5}))
+    ledger = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
+    hold = ledger.hold("cloud", Decimal("0.5"), "x#1")
+    meter = MeteredModel(plain("chat", httpserver.url_for("").rstrip("/")), hold, RATE)
+    assert meter.complete(TALK, limits=LIMITS).usd == hold.spent == Decimal("0.01805")
+    assert ledger.figures().overrun > 0
 
 
 @pytest.mark.parametrize(
