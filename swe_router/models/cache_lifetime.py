@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from swe_router.prices import PriceRate
 from swe_router.records import Message
+from swe_router.settings import Tier
 
 Ttl = Literal["5m", "1h"]
 SECONDS = {"5m": 300.0, "1h": 3600.0}
@@ -22,6 +24,22 @@ PRIOR_CALLS, PRIOR_LATE = 10.0, 0.05
 2,990 calls in 65 recorded runs of mini-swe-agent none came over five minutes after the last."""
 BATCH_TTL: Ttl = "1h"
 """In batches: the answers of most come within an hour, and of few within five minutes."""
+
+
+def may_take_an_hour(tier: Tier) -> bool:
+    """Whether prompts of a tier may be kept for an hour: its price must be known and reserved."""
+    return tier.dialect == "anthropic" and tier.options.get("cache_ttl") != "5m"
+
+
+def priced_tier(tier: Tier, rate: PriceRate) -> Tier:
+    """The tier, kept to five minutes where its rate has no price of an hour.
+
+    So have runs that were sealed before there was a choice, and tiers with a price of their own.
+    """
+    unpriced = all(band.cache_write_1h is None for band in rate.bands)
+    if not unpriced or not may_take_an_hour(tier) or "cache_ttl" in tier.options:
+        return tier
+    return tier.model_copy(update={"options": {**tier.options, "cache_ttl": "5m"}})
 
 
 def late_share(gaps: Sequence[float]) -> float:

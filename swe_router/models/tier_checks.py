@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from swe_router import gateways, model_facts, prices, served_endpoints
 from swe_router.errors import UsageError
 from swe_router.estimates import local_cost
+from swe_router.models import cache_lifetime
 from swe_router.prices import PriceRate
 from swe_router.settings import Price, PriceSettings, Tier
 
@@ -112,7 +113,7 @@ def rate_of(name: str, tier: Tier, given: PriceSettings, on: datetime.date) -> P
         dialect=tier.dialect,
         base_url=tier.base_url,
         on=on,
-        hour=tier.options.get("cache_ttl", "5m") != "5m",
+        hour=cache_lifetime.may_take_an_hour(tier),
         tier=name,
     )
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from swe_router import prices
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header
+from swe_router.models import cache_lifetime
 from swe_router.prices import PriceBand, PriceRate
 from swe_router.settings import Settings
 
@@ -39,7 +40,7 @@ def _listed_rate(settings: Settings, name: str, on: datetime.date) -> PriceRate 
             base_url=tier.base_url,
             on=on,
             service="batch",
-            hour=tier.options.get("cache_ttl", "5m") != "5m",
+            hour=cache_lifetime.may_take_an_hour(tier),
             tier=name,
         )
     except UsageError:

@@ -11,7 +11,7 @@ from swe_router.breaker import Breaker
 from swe_router.ledger import Ledger
 from swe_router.ledger.holds import CallLedger
 from swe_router.model_abilities import HasBatches
-from swe_router.models import tier_checks
+from swe_router.models import cache_lifetime, tier_checks
 from swe_router.models.batched_model import BatchedModel, BatchItemMaker, BatchSeat
 from swe_router.models.metered import AnswerStore, MeteredModel
 from swe_router.models.retrying import RetryingModel
@@ -121,7 +121,7 @@ class ModelFactory:
 
     def _bare_model_maker(self, name: str) -> Callable[[str], Model]:
         """Session -> the bare model of a tier. Raises ``UsageError`` without its key."""
-        tier = self._tier_named(name)
+        tier = cache_lifetime.priced_tier(self._tier_named(name), self.rates[name])
         key = tier_checks.key_of(name, tier, os.environ)
         kind = plugins.load_plugin("models", tier.dialect)
 

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+from decimal import Decimal
 
 import pytest
 
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import read_manifest
-from swe_router.models.cache_lifetime import READ, WRITE, chosen_ttl, late_share
+from swe_router.models import tier_checks
+from swe_router.models.cache_lifetime import (
+    READ,
+    WRITE,
+    chosen_ttl,
+    late_share,
+    may_take_an_hour,
+    priced_tier,
+)
 from swe_router.records import CallLimits, Message
 from swe_router.records.requests import request_digest
 from swe_router.seams import AttemptContext
+from swe_router.settings.schema import PriceSettings
 from tests.doubles.agent import INSTANCE
 from tests.doubles.conversations import made_turns
 from tests.doubles.providers import BASH, TALK, model, reply
+from tests.doubles.providers import tier as provider_tier
 from tests.doubles.strict import StrictServer
 
+DAY = datetime.date(2026, 12, 1)
 LIMITS = CallLimits(max_output_tokens=100, timeout=60)
 
 
@@ -97,3 +110,20 @@ def test_a_batch_is_kept_for_an_hour():
     item = client.batches().item("b1-1", TALK, (BASH,), limits=LIMITS)
     assert '"ttl": "1h"' in json.dumps(dict(item.body))
     assert '"ttl": "5m"' not in json.dumps(dict(item.body))
+
+
+def test_an_hour_is_taken_only_where_its_price_is_known_and_reserved():
+    """A run that was sealed before there was a choice has no price of it: it stays with 5m."""
+    tier = provider_tier("anthropic", "http://localhost:1").model_copy(update={"base_url": ""})
+    rate = tier_checks.rate_of("cloud", tier, PriceSettings(), DAY)
+    band = rate.bands[0]
+    assert band.cache_write_1h == Decimal(4), "Sonnet 5.5: twice the input"
+    assert rate.max_usd(1_000_000, 0, 0.0) == Decimal(4)
+    assert priced_tier(tier, rate) is tier
+    before = rate.model_copy(update={"bands": (band.model_copy(update={"cache_write_1h": None}),)})
+    assert priced_tier(tier, before).options["cache_ttl"] == "5m"
+    fixed = tier.model_copy(update={"options": {"cache_ttl": "1h"}})
+    assert priced_tier(fixed, before) is fixed
+    other = provider_tier("chat", "http://localhost:1")
+    assert priced_tier(other, before) is other
+    assert not may_take_an_hour(other)
