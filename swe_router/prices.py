@@ -60,7 +60,12 @@ class PriceBand(FrozenRecord):
     @property
     def max_input_price(self) -> Decimal:
         """The highest price that an input token can have in this band."""
-        return max(self.input, self.cache_read, self.cache_write, self.price_of_1h_write)
+        return self.max_price(hour=True)
+
+    def max_price(self, *, hour: bool) -> Decimal:
+        """The highest price of an input token; without ``hour`` nothing is kept for an hour."""
+        usual = max(self.input, self.cache_read, self.cache_write)
+        return max(usual, self.price_of_1h_write) if hour else usual
 
 
 class PriceRate(FrozenRecord):
@@ -107,29 +112,34 @@ class PriceRate(FrozenRecord):
             exact = tokens / MILLION + Decimal(str(usage.seconds)) * self.per_second
             return exact.quantize(USD_QUANTUM, rounding=ROUND_UP)
 
-    def max_usd(self, input_tokens: int, output_tokens: int, seconds: float) -> Decimal:
+    def max_usd(
+        self, input_tokens: int, output_tokens: int, seconds: float, *, hour: bool = True
+    ) -> Decimal:
         """Upper bound in USD of any call that stays within these tokens and seconds.
 
         Holds for every split of the input among uncached, cache read and cache write, and for
-        every band that a prompt of at most ``input_tokens`` can fall in.
+        every band that a prompt of at most ``input_tokens`` can fall in. Without ``hour`` the call
+        asks for nothing to be kept for an hour.
         """
         reachable = [b for b in self.bands if b.above == 0 or input_tokens > b.above]
         with localcontext(prec=60):
             tokens = max(
-                input_tokens * band.max_input_price + output_tokens * band.output
+                input_tokens * band.max_price(hour=hour) + output_tokens * band.output
                 for band in reachable
             )
             exact = tokens / MILLION + Decimal(str(seconds)) * self.per_second
             return exact.quantize(USD_QUANTUM, rounding=ROUND_UP)
 
-    def max_usage(self, input_tokens: int, output_tokens: int, seconds: float) -> Usage:
+    def max_usage(
+        self, input_tokens: int, output_tokens: int, seconds: float, *, hour: bool = True
+    ) -> Usage:
         """The dearest usage within these limits: what is charged when the provider gives none."""
         band = self.band_of(input_tokens)
         kinds = {
             "input_tokens": band.input,
             "cache_read_tokens": band.cache_read,
             "cache_write_tokens": band.cache_write,
-            "cache_write_1h_tokens": band.price_of_1h_write,
+            **({"cache_write_1h_tokens": band.price_of_1h_write} if hour else {}),
         }
         dearest = max(kinds, key=lambda kind: kinds[kind])
         counts = {dearest: input_tokens}

@@ -28,14 +28,16 @@ class CallBound:
     prompt_tokens: int
     output_tokens: int
     seconds: float
+    hour: bool = True
+    """It may ask for its prompt to be kept for an hour."""
 
     def max_usd(self, rate: PriceRate) -> Decimal:
         """USD of the dearest call within these bounds: what is reserved."""
-        return rate.max_usd(self.prompt_tokens, self.output_tokens, self.seconds)
+        return rate.max_usd(self.prompt_tokens, self.output_tokens, self.seconds, hour=self.hour)
 
     def max_usage(self, rate: PriceRate) -> Usage:
         """The usage of that call."""
-        return rate.max_usage(self.prompt_tokens, self.output_tokens, self.seconds)
+        return rate.max_usage(self.prompt_tokens, self.output_tokens, self.seconds, hour=self.hour)
 
 
 class AnswerPricer:

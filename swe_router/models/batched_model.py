@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from swe_router import model_abilities
@@ -135,7 +135,8 @@ class _BatchedCall:
     def _put(self) -> LaneCall:
         model = self.model
         lane, limits = model.seat.lane, self.limits
-        bound = model.metered.bound(self.messages, self.tools, limits)
+        # What goes in a batch is kept for an hour.
+        bound = replace(model.metered.bound(self.messages, self.tools, limits), hour=True)
         usd = bound.max_usd(lane.rates[model.tier])
 
         def make_item(name: str) -> BatchItem:

@@ -42,6 +42,16 @@ def priced_tier(tier: Tier, rate: PriceRate) -> Tier:
     return tier.model_copy(update={"options": {**tier.options, "cache_ttl": "5m"}})
 
 
+def chooses_by_gaps(tier: Tier) -> bool:
+    """Whether the live calls of a tier take an hour where ``saw_late_call`` holds, never else."""
+    return tier.dialect == "anthropic" and "cache_ttl" not in tier.options
+
+
+def saw_late_call(gaps: Sequence[float]) -> bool:
+    """Whether some call of the conversation came after five minutes and within an hour."""
+    return any(SECONDS["5m"] < gap <= SECONDS["1h"] for gap in gaps)
+
+
 def late_share(gaps: Sequence[float]) -> float:
     """The chance that the next call comes after five minutes and within an hour.
 
@@ -52,7 +62,9 @@ def late_share(gaps: Sequence[float]) -> float:
 
 
 def chosen_ttl(messages: Sequence[Message], gaps: Sequence[float]) -> Ttl:
-    """The lifetime that costs less, by what is expected of the next call."""
+    """The lifetime that costs less by what is expected of the next call; 5m where none was late."""
+    if not saw_late_call(gaps):
+        return "5m"
     sizes = [len(message.content) for message in messages]
     answers = [at for at, message in enumerate(messages) if message.role == "assistant"]
     new = sum(sizes[answers[-1] :]) if answers else sum(sizes)

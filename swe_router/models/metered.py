@@ -12,6 +12,7 @@ from typing import Protocol
 from swe_router import model_abilities
 from swe_router.errors import ModelError
 from swe_router.ledger import CallLedger
+from swe_router.models import cache_lifetime
 from swe_router.models.answer_prices import AnswerPricer, CallBound
 from swe_router.prices import PriceRate
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
@@ -97,6 +98,8 @@ class MeteredModel:
 
     ``rate`` prices a call. Raises ``LedgerRefused`` when the worst case of a call does not fit,
     before anything is sent.
+    ``by_gaps``: the model asks for an hour of cache where ``CallLimits.gaps`` show a late call, and
+    only there (``cache_lifetime.chosen_ttl``), so no other call is reserved for at that price.
     With ``receipts`` an answer is on disk before it is settled and before anything is done
     with it, so a resumed attempt reuses it without paying twice.
     """
@@ -109,9 +112,11 @@ class MeteredModel:
         *,
         receipts: AnswerStore | None = None,
         tier: str = "",
+        by_gaps: bool = False,
     ) -> None:
         """``tier``: for ``Completion.tier``, where it is not the attempt's arm."""
         self._model, self._book, self._rate, self._tier = model, book, rate, tier
+        self._by_gaps = by_gaps
         self._receipts = receipts
         self._measured: _MeasuredRequest | None = None
         self._pricer = AnswerPricer(rate)
@@ -200,7 +205,8 @@ class MeteredModel:
     ) -> CallBound:
         """What this call can use at most."""
         prompt = self._bound(messages, tools)
-        return CallBound(prompt, limits.max_output_tokens, limits.seconds)
+        hour = not self._by_gaps or cache_lifetime.saw_late_call(limits.gaps)
+        return CallBound(prompt, limits.max_output_tokens, limits.seconds, hour)
 
     def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """Most prompt tokens of this request: what was measured, and the bytes added since."""

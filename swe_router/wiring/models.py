@@ -139,7 +139,10 @@ class ModelFactory:
         receipts: AnswerStore | None,
         signs: str = "",
     ) -> MeteredModel:
-        return MeteredModel(bare, booking, self.rates[name], receipts=receipts, tier=signs)
+        by_gaps = cache_lifetime.chooses_by_gaps(self._tier_named(name))
+        return MeteredModel(
+            bare, booking, self.rates[name], receipts=receipts, tier=signs, by_gaps=by_gaps
+        )
 
     def _batched(
         self,

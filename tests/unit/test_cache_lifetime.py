@@ -14,11 +14,13 @@ from swe_router.models import tier_checks
 from swe_router.models.cache_lifetime import (
     READ,
     WRITE,
+    chooses_by_gaps,
     chosen_ttl,
     late_share,
     may_take_an_hour,
     priced_tier,
 )
+from swe_router.models.metered import MeteredModel, input_bound
 from swe_router.records import CallLimits, Message
 from swe_router.records.requests import request_digest
 from swe_router.seams import AttemptContext
@@ -60,6 +62,7 @@ def test_nothing_long_is_written_for_an_hour_to_save_a_short_prompt():
     gaps = (4.0,) * 9 + (400.0,)
     assert chosen_ttl(talk(1_000, 5_000), gaps) == "5m"
     assert chosen_ttl(talk(60_000, 5_000), gaps) == "1h"
+    assert chosen_ttl(talk(10**6, 10), (4.0,)) == "5m", "no call was late yet"
 
 
 @pytest.mark.parametrize("late", [0, 1, 2, 5, 10])
@@ -71,6 +74,8 @@ def test_the_choice_is_the_cheaper_of_both_by_what_is_expected(late, new):
     share = late_share(gaps)
     five = new * WRITE["5m"] + whole * ((1 - share) * READ + share * WRITE["5m"])
     hour = new * WRITE["1h"] + whole * READ
+    if not late:
+        hour = five
     assert chosen_ttl(talk(40_000, new), gaps) == ("1h" if hour < five else "5m")
 
 
@@ -127,3 +132,33 @@ def test_an_hour_is_taken_only_where_its_price_is_known_and_reserved():
     other = provider_tier("chat", "http://localhost:1")
     assert priced_tier(other, before) is other
     assert not may_take_an_hour(other)
+
+
+class Books:
+    def __init__(self):
+        self.reserved = []
+
+    def reserve(self, usd):
+        self.reserved.append(usd)
+        return str(len(self.reserved))
+
+    def settle(self, reservation, usd, usage, note=""):
+        self.settled = usd
+
+
+@pytest.mark.parametrize(("gaps", "price"), [((4.0,), "2.5"), ((4.0, 400.0), "4")])
+def test_a_call_is_reserved_for_an_hour_only_where_it_may_ask_for_one(gaps, price):
+    """The whole prompt at twice its price would keep an attempt from calls that it can pay."""
+    tier = provider_tier("anthropic", "http://localhost:1").model_copy(update={"base_url": ""})
+    rate = tier_checks.rate_of("cloud", tier, PriceSettings(), DAY)
+    limits = LIMITS.model_copy(update={"gaps": gaps, "max_output_tokens": 1})
+    books, long = Books(), (TALK[0], *talk(50_000, 10))
+    with StrictServer("anthropic", [reply("anthropic")]) as server:
+        bare = model("anthropic", server.url)
+        metered = MeteredModel(bare, books, rate, by_gaps=chooses_by_gaps(tier))
+        metered.complete(long, (), limits=limits)
+    tokens = input_bound(long, ())
+    assert books.reserved == [(tokens * Decimal(price) + 10) / 1_000_000]
+    assert ('"ttl": "1h"' in json.dumps(server.bodies[0])) == (price == "4")
+    always = MeteredModel(bare, books, rate)
+    assert always.worst(long, (), limits) == (tokens * Decimal(4) + 10) / 1_000_000
