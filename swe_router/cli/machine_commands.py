@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from swe_router.cli.candidates_flags import chosen
 from swe_router.cli.options import Json, Overrides, SandboxKind
 from swe_router.cli.output import dollars, emit, ids, pairs
-from swe_router.cli.run_commands import chosen
 
 AS_RUN = "As for run."
 Text = Annotated[str | None, typer.Option(help=AS_RUN)]

@@ -46,3 +46,11 @@ BatchOrLive = Annotated[
         help="Send calls in batches, or at once, from now on. Default: as the run began.",
     ),
 ]
+CancelBatches = Annotated[
+    bool,
+    typer.Option(
+        "--cancel-batches",
+        help="Only end the batches that are out and settle what they cost; answers that came by"
+        " then are kept for the resume.",
+    ),
+]

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from swe_router.cli.candidates_flags import chosen
 from swe_router.cli.options import (
     Batch,
     BatchOrLive,
+    CancelBatches,
     DataSet,
     IdFilter,
     InstanceIds,
@@ -264,6 +266,7 @@ def resume(
     ] = None,
     workers: Workers = None,
     batch: BatchOrLive = None,
+    cancel_batches: CancelBatches = False,
     hours: Hours = None,
     notify: Notify = None,
     trust: Trust = False,
@@ -277,6 +280,11 @@ def resume(
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
     folder = launch.find_to_resume(run_name, runs_folder, is_trusted=trust)
+    if cancel_batches:
+        from swe_router.commands.run import cancelled_batches
+
+        again = launch.resume_command(folder)
+        return _finish(cancelled_batches.cancel_batches(folder, talk, again), as_json)
     done = launch.drive_run(
         folder,
         workers=workers,
@@ -359,34 +367,6 @@ def _finish(done: object, as_json: bool) -> int:
     assert isinstance(done, CommandResult)
     emit(done.facts, as_json=as_json, view=done.view)
     return done.exit_code
-
-
-def chosen(
-    only: list[str] | None,
-    split: str | None,
-    source: str | None,
-    failed: bool,
-    runs_folder: Path,
-    source_trajectories: str | None,
-    rest: bool,
-) -> tuple[list[str] | None, str | None, str | None]:
-    """Instance ids, split and predictions, from ``--from`` and ``--failed``."""
-    if source is None:
-        if source_trajectories is not None or rest:
-            raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
-        if failed:
-            raise UsageError("--failed goes with --from RUN: a graded run")
-        return only, split, None
-    from swe_router.commands.run import failed_instances as graded
-
-    if not failed:
-        return only, split, graded.predictions_file(source, runs_folder)
-    found = graded.failed_instances(source, runs_folder)
-    talk(found.note)
-    wished = [name for name in found.instance_ids if only is None or name in only]
-    if not wished:
-        raise UsageError(f"--failed and --instances have none in common: {source} failed others")
-    return wished, split or found.split, None
 
 
 def _positive_hours(hours: float | None) -> float | None:

@@ -73,6 +73,7 @@ class BatchLane:
         lockstep.on_idle = self.state.wake
 
     def __enter__(self) -> BatchLane:
+        self.state.take_over()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
         return self
@@ -105,7 +106,6 @@ class BatchLane:
     def _run(self) -> None:
         state = self.state
         try:
-            state.take_over()
             while not self._closing and not self._stopping():
                 self._turn()
                 with state.changed:

@@ -161,7 +161,6 @@ class _BatchedCall:
         """How the call ended; None when its time is over."""
         model, lane = self.model, self.model.seat.lane
         if call.result is None:
-            model.report_wait("waits for its batch")
             with ExitStack() as stack:
                 stack.enter_context(model.stop_clock())
                 stack.enter_context(model.seat.member.idle())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,14 @@ class BatchSeating:
         """The seat of an instance, from its beginning to its end."""
         with self.lane.lockstep.member() as member:
             yield BatchSeat(self.lane, member, self.sends, self.live_after)
+
+    def cancel_all(self) -> None:
+        """End every batch that is out and settle what it costs; returns when none is left.
+
+        A stop of the run ends the wait.
+        """
+        self.lane.cancel_unwanted(wanted_too=True)
+        self.lane.state.idle_until(lambda: not self.lane.state.out, math.inf)
 
     def collect_leftovers(self, seconds: float = LEFTOVER_SECONDS) -> None:
         """Cancel the batches that nobody waits for and settle what they cost."""

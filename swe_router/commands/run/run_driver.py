@@ -140,13 +140,13 @@ def require_same_settings(
     if not differ:
         return service_breaker.patience_changes(header.settings, settings, sets)
     more = (
-        f"; `{_resume_command(run)} --budget {requested}` raises its cap"
+        f"; `{resume_command(run)} --budget {requested}` raises its cap"
         if "budget" in differ
         else ""
     )
     raise UsageError(
         f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
-        f" `{_resume_command(run)}` goes on with its own{more}"
+        f" `{resume_command(run)}` goes on with its own{more}"
     )
 
 
@@ -338,15 +338,15 @@ def _closing_result(run: RunFolder, known: run_facts.RunFacts, stopped: bool) ->
     stands = unfinished.standing_records(run)
     how = exit_status.run_ending(known.instances, stands, stopped=stopped)
     owes = exit_status.run_ending(known.instances, stands) == "infra"
-    resume = f"\nfinish it with: {_resume_command(run)}" if owes else ""
+    resume = f"\nfinish it with: {resume_command(run)}" if owes else ""
     out = batches_out.batches_out(run)
     resume += "".join(
-        f"\n{line}" for line in batches_out.batches_out_lines(out, _resume_command(run))
+        f"\n{line}" for line in batches_out.batches_out_lines(out, resume_command(run))
     )
     short = sum(record.short_of_money for record in known.records.values())
     if short:
         resume += (
-            f"\nfor {short} of them the money ended: {_resume_command(run)} --budget USD adds some"
+            f"\nfor {short} of them the money ended: {resume_command(run)} --budget USD adds some"
         )
     away = service_breaker.breaker_of(run, header_of_run(run)).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
@@ -361,6 +361,6 @@ def _closing_result(run: RunFolder, known: run_facts.RunFacts, stopped: bool) ->
     return CommandResult(facts, view, exit_status.EXIT_CODES[how])
 
 
-def _resume_command(run: RunFolder) -> str:
+def resume_command(run: RunFolder) -> str:
     """The command for this run; by its folder, as a name is looked up under ``runs`` only."""
     return f"swe-router resume {shlex.quote(str(run.path))}"
