@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from swe_router import gateways
 from swe_router.errors import UsageError
 from swe_router.integrity import own_runs
 from swe_router.journal import run_inputs
@@ -104,6 +105,14 @@ def _risks_of_settings(settings: Settings) -> Iterator[tuple[str, str]]:
         host = urlsplit(tier.base_url).hostname or ""
         if tier.api_key_env and host and host not in LOOPBACK_HOSTS:
             yield f"tiers.{name}", f"send ${tier.api_key_env} to {tier.base_url} (tiers.{name})"
+        secrets = gateways.header_variables(tier.headers).values()
+        if secrets and host and host not in LOOPBACK_HOSTS:
+            sent = ", ".join(f"${variable}" for variable in secrets)
+            yield f"tiers.{name}.headers", f"send {sent} to {tier.base_url} (tiers.{name}.headers)"
+        for header, value in tier.headers.items():
+            # A gateway on this machine may be asked to hand the key on to any address.
+            if "://" in value:
+                yield f"tiers.{name}.headers", f"have its gateway call {value} ({header})"
         if tier.options.get("record"):
             file = str(tier.options.get("file", ""))
             yield f"tiers.{name}", f"write {file!r} (tiers.{name}.options)"

@@ -207,10 +207,15 @@ RISKS = {
     "recorded dialect": (("tiers", "local", "options", "record"), "this:d"),
     "written file": (("tiers", "local", "options"), {"record": "scripted", "file": "/tmp/canary"}),
     "key": (("tiers", "local"), {"base_url": "http://keys.example/v1", "api_key_env": "THE_KEY"}),
+    "secret header": (("tiers", "local"), {
+        "base_url": "http://keys.example/v1", "gateway": "other", "headers": {"x-a": "env:HOME"}}),
+    "address for a gateway": (("tiers", "local"), {
+        "base_url": "http://127.0.0.1:8787/v1", "gateway": "portkey-self-hosted", "headers": {
+            "x-portkey-provider": "openai", "x-portkey-custom-host": "http://keys.example"}}),
     "no sandbox": (("sandbox", "unsafe"), True),
     "data set": (("dataset",), "this:d"),
     "network": (("grade", "network"), ["*"]),
-}
+}  # fmt: skip
 
 
 def risky(name):
