@@ -21,7 +21,10 @@ BASE_PRESET = "hybrid"
 def tier_of(
     choice: ServingChoice, port: int, *, window: int = 0, concurrency: int = 0
 ) -> dict[str, Any]:
-    """The fields of the tier; ``window`` and ``concurrency`` as the server says, if it did."""
+    """The fields of the tier; ``window`` and ``concurrency`` as the server says, if it did.
+
+    The tier's concurrency is per card: an hour of two cards costs two hours of one.
+    """
     preset = choice.preset
     window = window or choice.estimate.window
     tier: dict[str, Any] = {
@@ -39,7 +42,9 @@ def tier_of(
         "attempt_steps": 60,
         "attempt_seconds": 1800.0,
         "price": "gpu-hour",
-        "concurrency": concurrency or max(1, int(choice.estimate.concurrency)),
+        "concurrency": max(
+            1, (concurrency or int(choice.estimate.concurrency)) // max(1, choice.cards)
+        ),
     }
     return {name: value for name, value in tier.items() if value is not None}
 

@@ -35,11 +35,11 @@ ASK = (Message(role="user", content="Open tests/test_a.py at line 120."),)
 
 
 @pytest.fixture
-def tier(vllm_server):
+def tier(short_window_server):
     return Tier(
         dialect="vllm",
-        model=vllm_server.model,
-        base_url=vllm_server.url,
+        model=short_window_server.model,
+        base_url=short_window_server.url,
         window=4096,
         max_output_tokens=200,
         temperature=0.0,
@@ -48,10 +48,10 @@ def tier(vllm_server):
 
 
 @pytest.fixture
-def window(vllm_server):
+def window(short_window_server):
     """Tokens, as the server says."""
-    asked = {"authorization": f"Bearer {vllm_server.key}"}
-    served = httpx2.get(f"{vllm_server.url}/models", headers=asked).json()["data"]
+    asked = {"authorization": f"Bearer {short_window_server.key}"}
+    served = httpx2.get(f"{short_window_server.url}/models", headers=asked).json()["data"]
     return served[0]["max_model_len"]
 
 

@@ -34,13 +34,6 @@ FIGURES: dict[str, object] = {}
 USD_PER_HOUR = Decimal(2)
 
 
-@pytest.fixture(autouse=True)
-def own(vllm_server):
-    """These tests kill the engine: only that of a server of our own."""
-    if vllm_server.serve is None:
-        pytest.skip("a server that somebody else started")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def shown():
     yield

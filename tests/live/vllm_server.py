@@ -46,14 +46,14 @@ class VllmServer:
 
     @classmethod
     @contextlib.contextmanager
-    def started(cls, folder: Path) -> Iterator[VllmServer]:
+    def started(cls, folder: Path, *, window: int) -> Iterator[VllmServer]:
         """One of our own; its preset file is ``folder/mine.toml``."""
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             port = one.getsockname()[1]
         command = [
             *(sys.executable, "-m", "swe_router", "serve", os.environ["SWE_ROUTER_VLLM_WEIGHTS"]),
-            *("--cpu", "--window", "16384", "--requests", "16", "--cache", "1", "--json"),
+            *("--cpu", "--window", str(window), "--requests", "16", "--cache", "1", "--json"),
             *("--tools", "native", "--tool-parser", "hermes", "--port", str(port)),
             *("--write-tier", str(folder / "mine.toml")),
         ]

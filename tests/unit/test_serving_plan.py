@@ -75,6 +75,8 @@ def test_native_tools_bring_the_parser_and_two_cards_tensor_parallel(tmp_path):
     assert "--enable-auto-tool-choice --tool-call-parser qwen3_coder" in line
     assert "--tensor-parallel-size 2" in line
     assert plan.facts["tier"]["tools"] == "native"
+    shared = int(plan.choice.estimate.concurrency) // 2
+    assert plan.facts["tier"]["concurrency"] == shared, "two cards cost twice the rent"
 
 
 @pytest.mark.parametrize(
