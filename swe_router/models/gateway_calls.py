@@ -67,6 +67,12 @@ def client_options(
     return options
 
 
+def fallback_field(tier: Tier) -> dict[str, list[str]]:
+    """What a request says of the models that may answer instead; nothing without any."""
+    row = gateway_of_tier(tier) if tier.fallbacks else None
+    return {row.fallbacks: list(tier.fallbacks)} if row is not None else {}
+
+
 def attributed(
     answer: Completion, tier: Tier, reply: Mapping[str, Any], headers: Mapping[str, str]
 ) -> Completion:

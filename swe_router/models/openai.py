@@ -114,11 +114,14 @@ class OpenAIModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
     ) -> dict[str, Any]:
         tier, strict = self._tier, bool(self._tier.options.get("strict", self.strict))
+        named = gateway_calls.fallback_field(tier)
         if self._by_responses:
-            return responses.responses_request(tier, messages, tools, limits, self._session, strict)
-        return chat.chat_request(
-            tier, messages, tools, limits, strict, self._reasons, self._session
-        )
+            body = responses.responses_request(tier, messages, tools, limits, self._session, strict)
+        else:
+            body = chat.chat_request(
+                tier, messages, tools, limits, strict, self._reasons, self._session
+            )
+        return {**body, **named}
 
     def _read(self, reply: Mapping[str, Any], seconds: float, request_id: str) -> Completion:
         read = responses.read_response if self._by_responses else chat.read_chat_reply

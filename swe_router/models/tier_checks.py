@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from swe_router import gateways, model_facts, prices, served_endpoints
 from swe_router.errors import UsageError
 from swe_router.estimates import local_cost
-from swe_router.models import cache_lifetime
+from swe_router.models import cache_lifetime, fallback_rates
 from swe_router.prices import PriceRate
 from swe_router.settings import Price, PriceSettings, Tier
 
@@ -108,14 +108,18 @@ def rate_of(name: str, tier: Tier, given: PriceSettings, on: datetime.date) -> P
             )
         hour = local_cost.usd_per_gpu_hour(given.hardware)
         return prices.gpu_hour_rate(hour, tier.concurrency, on, "GPU-hour of your own")
-    return prices.rate_for(
-        tier.model,
-        dialect=tier.dialect,
-        base_url=tier.base_url,
-        on=on,
-        hour=cache_lifetime.may_take_an_hour(tier),
-        tier=name,
-    )
+    rates = [
+        prices.rate_for(
+            model,
+            dialect=tier.dialect,
+            base_url=tier.base_url,
+            on=on,
+            hour=cache_lifetime.may_take_an_hour(tier),
+            tier=name,
+        )
+        for model in (tier.model, *tier.fallbacks)
+    ]
+    return fallback_rates.dearest_rate(rates)
 
 
 def retirement_notice(name: str, tier: Tier, today: datetime.date) -> str | None:

@@ -41,6 +41,8 @@ class Tier(Table):
     """A row of eval/gateways.toml that stands before the model; empty: as ``base_url`` says."""
     headers: Mapping[str, str] = Field(default_factory=dict, exclude_if=lambda headers: not headers)
     """Headers that its gateway takes; ``env:NAME`` is the value of that environment variable."""
+    fallbacks: tuple[str, ...] = Field(default=(), exclude_if=lambda models: not models)
+    """Models that its gateway may let answer instead; the dearest price of all is reserved."""
     window: int = Field(gt=0)
     """Tokens that prompt and answer share; left out: as the tables know the model, else 32768."""
     assumed: tuple[Literal["window", "tools"], ...] = Field(
@@ -96,6 +98,9 @@ class Tier(Table):
             raise ValueError("headers go to a gateway: name it, as gateway = 'litellm' or 'other'")
         if row is not None and (fault := row.fault_of_headers(self.headers)):
             raise ValueError(fault)
+        if self.fallbacks and (row is None or not row.fallbacks or self.dialect != "openai"):
+            able = ", ".join(name for name, one in gateways.all_gateways().items() if one.fallbacks)
+            raise ValueError(f"fallbacks are for dialect openai at the gateways {able}")
         return self
 
 

@@ -14,10 +14,11 @@ from swe_router.errors import ModelUnknown, Unauthorised, UsageError
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
 from swe_router.models.answer_prices import NO_USAGE
+from swe_router.models.fallback_rates import dearest_rate
 from swe_router.models.metered import MeteredModel
 from swe_router.models.openai import OpenAIModel
-from swe_router.records import CallLimits, Message, Step, Trajectory
-from swe_router.settings import Tier
+from swe_router.records import CallLimits, Message, Step, Trajectory, Usage
+from swe_router.settings import PriceSettings, Tier
 from tests.doubles.gateway_server import FORMS, KEY, SECRET, GatewayServer
 
 D = Decimal
@@ -276,3 +277,45 @@ def test_a_tier_without_a_gateway_is_dumped_as_it_ever_was():
     assert not {"gateway", "headers"} & set(bare)
     plain = Trajectory(exit="submitted").model_dump(mode="json")
     assert not {"served"} & set(plain)
+
+
+FIELDS = {"openrouter": "models", "litellm": "fallbacks"}
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS.items())
+def test_fallbacks_are_sent_as_the_gateway_names_them(name, field):
+    with GatewayServer(name) as server:
+        client(name, server.url, fallbacks=("gpt-4o", "o3")).complete(ASK, limits=LIMITS)
+    assert not server.refused
+    assert server.seen[0][2][field] == ["gpt-4o", "o3"]
+
+
+def test_the_dearest_model_that_may_answer_is_reserved_for():
+    day, given = datetime.date(2026, 11, 24), PriceSettings()
+    fields = {"gateway": "litellm", "headers": {}, "model": "deepseek-chat"}
+    made = tier("litellm", "http://127.0.0.1:4000/v1", **fields)
+    both = made.model_copy(update={"fallbacks": ("gpt-4.1",)})
+    rates = [tier_checks.rate_of("cloud", one, given, day)
+             for one in (made, made.model_copy(update={"model": "gpt-4.1"}), both)]  # fmt: skip
+    worst = [rate.max_usd(10_000, 1000, 60) for rate in rates]
+    assert worst[2] == max(worst) > min(worst)
+    unknown = made.model_copy(update={"fallbacks": ("nobody-knows",)})
+    with pytest.raises(UsageError, match="nobody-knows"):
+        tier_checks.rate_of("cloud", unknown, given, day)
+
+
+def test_a_dearest_rate_holds_for_every_length_of_a_prompt():
+    low = prices.PriceRate(bands=(
+        prices.PriceBand(input=D(1), output=D(9), cache_read=D("0.1"), cache_write=D(1)),
+        prices.PriceBand(above=1000, input=D(7), output=D(9), cache_read=D(1), cache_write=D(7)),
+    ), source="a", date=RATE.date)  # fmt: skip
+    rate = dearest_rate([low, RATE])
+    for prompt in (1, 999, 1000, 1001, 5000):
+        usage = Usage(input_tokens=prompt, output_tokens=7, cache_read_tokens=3)
+        assert rate.usd(usage) >= max(low.usd(usage), RATE.usd(usage))
+    assert dearest_rate([low]) is low
+
+
+def test_fallbacks_where_nobody_takes_them_are_refused():
+    with pytest.raises(ValueError, match="gateways openrouter, litellm"):
+        tier("azure", "https://x.openai.azure.com/openai/v1", fallbacks=("gpt-4o",))
