@@ -257,6 +257,7 @@ def _step_heading(step: Step) -> str:
     used = f"  {prompt} tokens in ({cached} from the cache), {output} out" if prompt else ""
     served = gateway_facts.call_words(step.completion)
     served = f"  {served}" if served else ""
+    served += "  in a batch" if step.completion.service == "batch" else ""
     who = f"step {step.index + 1}{phase_text.step_tier(step)}"
     return f"{who}  {usd_text(step.completion.usd)}{used}{served}"
 

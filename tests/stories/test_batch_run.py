@@ -99,15 +99,16 @@ def test_a_stopped_run_says_what_is_out_and_its_resume_pays_nothing_twice(tmp_pa
         (out,) = told["batches_out"]
         assert (out["batch"], out["tier"], out["calls"]) == ("msgbatch_0000", "cloud", 3)
         run = RunFolder.find("latest", tmp_path / "runs")
-        assert main(["show", str(run.path)]) == 0
         assert main(["resume", str(run.path), "--json"]) == 0
     state = log_reader.read_ledger(run.ledger_file)
     assert state.spent == billed_usd(server)
     assert (state.reserved, state.lost) == (0, {})
     assert [len(batch.items) for batch in server.batches.values()] == [3, 3, 3, 3]
     assert {one.service for one in server.bill} == {"batch"}
-    assert "batches_out" not in json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "batches_out" not in json.loads(capsys.readouterr().out)
     assert main(["replay", str(run.path)]) == 0
+    assert main(["show", str(run.path), THREE[0], "1-cloud"]) == 0
+    assert capsys.readouterr().out.count("in a batch") == 3
 
 
 def test_cancelled_batches_are_settled_and_their_answers_serve_the_resume(tmp_path, capsys, key):
@@ -138,5 +139,7 @@ def test_batches_need_one_process_and_a_tier_that_takes_them(tmp_path, capsys, k
         assert begin(tmp_path, server, "--workers", "2") == 2
         assert "use --workers 0" in capsys.readouterr().err
     where = ["--out", str(tmp_path / "runs"), "--sandbox", "local", "--unsafe", "--no-grade"]
-    assert main(["run", *where, "--batch"]) == 2
-    assert "no tier of this run takes batches (local, cloud" in capsys.readouterr().err
+    for more in ([], ["--dry-run"]):
+        assert main(["run", *where, "--batch", *more]) == 2
+        assert "no tier of this run takes batches (local, cloud" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*/settings.json")), "nothing was begun"

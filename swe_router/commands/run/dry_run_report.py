@@ -21,8 +21,9 @@ from swe_router.wiring import acceptance_thresholds, connectivity, preflight
 from swe_router.wiring.connectivity import ConnectivityCheck, run_check
 
 if TYPE_CHECKING:
-    from swe_router.commands.run import forecast, run_estimate
+    from swe_router.commands.run import crew, forecast, run_estimate
 else:
+    crew = deferred_module("swe_router.commands.run.crew")
     forecast = deferred_module("swe_router.commands.run.forecast")
     run_estimate = deferred_module("swe_router.commands.run.run_estimate")
 
@@ -46,6 +47,8 @@ def dry_run(
     """
     try:
         header, begun = resolved_header(settings, say)
+        if settings.batch.enabled:
+            crew.require_possible(header)
     except UsageError as error:
         raise UsageError(_with_environment_faults(str(error), settings, runs_folder)) from None
     known, lines = _preparation_facts(header, begun)

@@ -16,7 +16,7 @@ from swe_router.commands.grade import grading_run, pending_grades
 from swe_router.commands.report import error_rates
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import batches_out, candidate_import, dry_run_report
-from swe_router.commands.run.crew import Crew
+from swe_router.commands.run.crew import Crew, require_possible
 from swe_router.commands.run.jobs import JobQueue, LogTail
 from swe_router.commands.run.notifier import Notifier
 from swe_router.commands.run.run_header import resolved_header
@@ -70,6 +70,7 @@ class TerminalControls:
 def create_run(settings: Settings, runs_folder: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
     header, start = resolved_header(settings, say)
+    require_possible(header)
     dry_run_report.require_images(header, start.instances)
     name = run_name(header.settings, header.created)
     kept = run_inputs.current_inputs(header.settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_router import assets
-from swe_router.commands.run import forecast
+from swe_router.commands.run import batch_forecast, forecast
 from swe_router.errors import SweRouterError
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
@@ -65,10 +65,36 @@ def estimate_run(
         for plan, arm in zip(plans, arms, strict=True)
     ]  # fmt: skip
     name = Path(file).name if file else "the shipped outcomes (SWE-Effi)"
-    return _simulated_estimate(header, instances, ladder, heard.tpr, heard.fpr, many, {
+    found = _simulated_estimate(header, instances, ladder, heard.tpr, heard.fpr, many, {
         "table": name, "issues": len(issues), "stands_for": mapped,
         "applies": _calibration_note(header, file),
     })  # fmt: skip
+    first = plans[0].arm
+    past = _past_attempts(known, issues, mapped[str(first)])
+    if header.settings.batch.enabled and past and first.model in header.batch_rates:
+        found["batches"] = batch_forecast.forecast_batches(
+            past, header.rates[first.model], header.batch_rates[first.model],
+            instances=len(instances), at_once=header.settings.batch.instances,
+            minutes=header.settings.batch.expected_minutes,
+        )  # fmt: skip
+        found["batch_minutes"] = header.settings.batch.expected_minutes
+    return found
+
+
+def _past_attempts(
+    table: tables.OutcomeTable, instance_ids: Sequence[str], system: str
+) -> list[batch_forecast.PastTokens]:
+    """The runs of a system whose steps and tokens are known."""
+    rows = [row for one in instance_ids for row in table.runs[(one, system)]]
+    return [
+        batch_forecast.PastTokens(
+            row.steps,
+            row.input_tokens + (row.cache_read_tokens or 0) + (row.cache_write_tokens or 0),
+            row.output_tokens,
+        )
+        for row in rows
+        if row.steps and row.input_tokens is not None and row.output_tokens is not None
+    ]
 
 
 def _simulated_estimate(
@@ -144,6 +170,11 @@ def estimate_lines(estimate: Mapping[str, Any]) -> list[str]:
         f" (90%: {reached['low']:.0f} to {reached['high']:.0f}), for ${usd['expected']:.2f}"
         f" (${usd['low']:.2f} to ${usd['high']:.2f}) and {hours['expected']:.1f} hours"
         f" ({hours['low']:.1f} to {hours['high']:.1f}); {verdict}",
+        *(
+            batch_forecast.batch_forecast_lines(estimate["batches"], estimate["batch_minutes"])
+            if "batches" in estimate
+            else ()
+        ),
         f"disk: {disk}",
         f"by {estimate['issues']} issues of {estimate['table']}{stands}; {estimate['applies']}",
     ]
