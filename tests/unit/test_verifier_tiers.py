@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from swe_router import recorded_verdicts, settings
+from swe_router.__main__ import main
 from swe_router.errors import UsageError
 from swe_router.records import Message, Result, Verdict
 from swe_router.seams import VerificationContext
@@ -14,6 +15,7 @@ from swe_router.settings import VerifySettings
 from swe_router.solve.verification import VerificationSetup, verdicts_on
 from swe_router.verifiers.verdict_making import verdict_of_opinion
 from swe_router.wiring import preflight
+from swe_router.wiring.verifier_stack import StandaloneVerification
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome
 
@@ -97,3 +99,24 @@ def test_each_verifier_gets_its_own_models():
     assert (one["writer"], one["judge"]) == (None, "shared of 1-weak")
     assert two["judge"] == "own of 1-weak"
     assert two["writer"] is not None
+
+
+def test_verify_prices_the_tiers_of_its_verifiers_and_remakes_rows_when_they_change(tmp_path):
+    def stack(*sets: str) -> StandaloneVerification:
+        return StandaloneVerification(
+            loaded(*sets), run_name="v", folder=tmp_path, lock_file=tmp_path / "lock",
+            say=lambda line: None, stopping=lambda: False, sandboxes=object(),
+        )  # fmt: skip
+
+    sets = ("verify.writer=", "verify.tiers.judge.judge=cloud")
+    own, other = stack(*sets), stack(*sets, "tiers.cloud.max_output_tokens=77")
+    assert set(own.models.rates) == {"cloud"}
+    assert own.digest() != other.digest()
+
+
+def test_verify_asks_no_tier_without_a_budget(tmp_path, capsys):
+    file = tmp_path / "preds.jsonl"
+    file.write_text("")
+    words = ["verify", "--predictions", str(file), "--split", "demo", "--names", "applies,judge"]
+    assert main([*words, "--set", "verify.tiers.judge.judge=cloud"]) == 2
+    assert "say how much it may be with --budget" in capsys.readouterr().err

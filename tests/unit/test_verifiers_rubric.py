@@ -14,6 +14,7 @@ from swe_router.records import Completion, Outcome, Verdict
 from swe_router.records.conversation import ReturnedCost
 from swe_router.settings import VerifySettings
 from swe_router.solve.verification import VerificationSetup, verdicts_on
+from swe_router.verifiers.asking.fenced_material import absent_code
 from swe_router.verifiers.opinion_records import Criterion
 from swe_router.verifiers.rubric_check import RubricVerifier, read_marks
 from swe_router.verifiers.rubrics import repository_looks
@@ -325,3 +326,15 @@ def test_a_call_that_a_gateway_reported_a_cost_of_is_counted_once(project: Proje
     )  # fmt: skip
     (made,) = verdicts_on(shared, ISSUE, outcome(patch_of(project)), ())
     assert (len(made.evidence["calls"]), made.usd) == (2, Decimal("0.02"))
+
+
+def test_a_code_that_stands_in_a_text_is_made_longer_until_it_does_not() -> None:
+    every_digit = "0123456789abcdef"
+    pairs = "".join(one + other for one in every_digit for other in every_digit)
+    assert len(absent_code("p", ["x"], 1)) == 1
+    assert len(absent_code("p", [every_digit], 1)) > 1
+    for texts in ([pairs], ["x", pairs]):
+        code = absent_code("p", texts, 1)
+        assert len(code) > 2
+        assert not any(code in text for text in texts)
+    assert absent_code("p", ["a", "b"]) != absent_code("p", ["ab", ""])

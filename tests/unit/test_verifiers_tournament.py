@@ -279,3 +279,17 @@ def test_a_clear_best_is_settled_before_every_pair_is_compared():
     played = pivot.play([f"e{n}" for n in range(8)], compare, pivots=3, seed="s")
     assert (played.settled_early, played.best) == (True, "e0")
     assert len(played.compared) < played.planned
+
+
+@given(st.integers(3, 7), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_whatever_the_comparisons_come_to_the_early_best_is_the_best_of_all(count, pivots, random):
+    names = [f"e{n}" for n in range(count)]
+    edges = (pivot.MIN_WIN, pivot.MAX_WIN, 0.5)
+    table = {frozenset((a, b)): (a, random.choice(edges)) for a in names for b in names if a < b}
+
+    def compare(one: str, other: str) -> float:
+        first, chance = table[frozenset((one, other))]
+        return chance if first == one else 1 - chance
+
+    whole = pivot.play(names, compare, pivots=pivots, seed="s", stop=False)
+    assert pivot.play(names, compare, pivots=pivots, seed="s").best == whole.best

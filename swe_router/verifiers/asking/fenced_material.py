@@ -23,14 +23,17 @@ def fenced(label: str, text: str, max_chars: int) -> str:
     return f"<{mark}>\n{shown}\n</{mark}>{note}"
 
 
-def absent_code(purpose: str, texts: Iterable[str]) -> str:
-    """Hexadecimal digits by the texts, that none of them contains; the same for the same texts."""
+def absent_code(purpose: str, texts: Iterable[str], digits: int = MIN_MARK_DIGITS) -> str:
+    """Hexadecimal digits by the texts, that none of them contains; the same for the same texts.
+
+    As few from ``digits`` on as there need to be.
+    """
     texts = list(texts)
     seen = hashlib.sha256(purpose.encode())
     for text in texts:
         seen.update(b"\0" + text.encode("utf-8", "surrogatepass"))
     digest = seen.hexdigest()
-    for size in range(MIN_MARK_DIGITS, len(digest)):
+    for size in range(digits, len(digest)):
         if not any(digest[:size] in text for text in texts):
             return digest[:size]
     return digest
