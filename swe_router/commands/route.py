@@ -18,7 +18,15 @@ from swe_router.instances import splits
 from swe_router.journal.header import Header
 from swe_router.models import tier_checks
 from swe_router.policy_abilities import Learner, surrogate_of
-from swe_router.records import Budget, BudgetView, Features, Instance, RouteDecision, Try
+from swe_router.records import (
+    Budget,
+    BudgetView,
+    Features,
+    Instance,
+    RouteDecision,
+    Try,
+    label_with_phases,
+)
 from swe_router.records.known_features import require_values
 from swe_router.reports.route_card import route_view
 from swe_router.settings import Settings
@@ -151,7 +159,8 @@ def _rival_row(
     except UsageError as error:
         return {"policy": label, "first": None, "why": "", "propensity": None,
                 "surrogate": None, "unavailable": str(error)}  # fmt: skip
-    tried = [str(plan.arm) for plan in decision.plans] if isinstance(decision, Try) else []
+    plans = decision.plans if isinstance(decision, Try) else ()
+    tried = [label_with_phases(plan.arm, plan.phases) for plan in plans]
     return {
         "policy": label,
         "first": tried,

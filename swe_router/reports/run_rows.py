@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from swe_router.estimates.caching.cache_use import CacheUse
-from swe_router.records import Outcome, Usage
+from swe_router.records import Outcome, TierShare, Usage
 from swe_router.reports.run_summary import RunFacts, standing_of, submitted_tier
 
 
@@ -92,4 +92,24 @@ def _attempt_row(outcome: Outcome, facts: RunFacts) -> dict[str, Any]:
         "verdicts": {v.verifier: v.outcome for v in outcome.verdicts},
         "tokens": token_totals([one.trajectory.usage]),
         "cache": cache_row(cache_of_attempt(facts, outcome)),
+        **({"phases": _phase_rows(outcome)} if one.plan.phases else {}),
     }
+
+
+def _phase_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """What each other tier could do in an attempt, and what its calls came to."""
+    shares = outcome.attempt.trajectory.tiers
+    rows = []
+    for phase in outcome.attempt.plan.phases:
+        share = shares.get(phase.tier, TierShare())
+        rows.append(
+            {
+                "role": phase.role,
+                "tier": phase.tier,
+                "max_usd": float(phase.usd),
+                "calls": share.calls,
+                "usd": float(share.usd),
+                "tokens": token_totals([share.usage]),
+            }
+        )
+    return rows

@@ -96,3 +96,6 @@ def measured(answer: Completion, prompt: int, *, seconds: float = 1.0) -> Comple
     """An answer whose prompt had so many tokens."""
     usage = Usage(input_tokens=prompt, output_tokens=20, seconds=seconds)
     return answer.model_copy(update={"usage": usage})
+
+
+RATES_OF = {"weak": rate("1"), "strong": rate("10")}
