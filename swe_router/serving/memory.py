@@ -19,6 +19,9 @@ BATCH_TOKENS = 8192
 """Tokens of one forward pass (vLLM's --max-num-batched-tokens on large cards)."""
 SERVER_BYTES = GIB
 """CUDA context, graphs and buffers on each card."""
+STATES_PER_REQUEST = 3
+"""States of linear attention that a request keeps under prefix caching: vLLM 0.32.0 reports a cache
+of 657,769 tokens where three give 659,951, and one 876,523 (``docs/serving.md``)."""
 CPU_SERVER_BYTES = int(1.5 * GIB)
 """Python and PyTorch of vLLM's processes on a CPU."""
 CPU_BATCH_TOKENS = 2048
@@ -47,10 +50,15 @@ class MemoryEstimate:
         return self.room - self.weights - self.activations - self.server
 
     @property
+    def window_bytes(self) -> int:
+        """Bytes of the cache that one request of a full window takes."""
+        states = STATES_PER_REQUEST * self.state_per_sequence
+        return self.window * self.cache_per_token + states
+
+    @property
     def cache_tokens(self) -> int:
-        """Tokens that the cache holds."""
-        left = self.cache - self.sequences * self.state_per_sequence
-        return max(0, left // self.cache_per_token) if self.cache_per_token else 0
+        """Tokens that the cache holds in requests of a full window, as vLLM counts them."""
+        return max(0, self.cache) * self.window // self.window_bytes if self.window_bytes else 0
 
     @property
     def concurrency(self) -> float:
@@ -60,8 +68,13 @@ class MemoryEstimate:
     @property
     def missing(self) -> int:
         """Bytes that one request of a full window lacks; 0 when it fits."""
-        one = self.window * self.cache_per_token + self.sequences * self.state_per_sequence
-        return max(0, one - self.cache)
+        return max(0, self.window_bytes - self.cache)
+
+    @property
+    def holds_all_states(self) -> bool:
+        """Whether ``sequences`` requests can each have the state of their linear layers."""
+        states = (self.sequences - 1) * self.state_per_sequence
+        return self.window_bytes + states <= self.cache
 
 
 def weight_bytes(shape: ModelShape, weights: float, precision: str) -> int:

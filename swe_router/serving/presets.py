@@ -135,7 +135,7 @@ def _choice_of(
         estimate = memory.estimate_on_cards(
             preset.shape, variant.bytes, room, cards, window, sequences
         )
-        if not estimate.missing or sequences == 1:
+        if estimate.holds_all_states or sequences == 1:
             return ServingChoice(preset, variant, estimate, cards)
         sequences //= 2
 

@@ -3,7 +3,8 @@
 Variables of its environment: ``FAKE_START`` seconds until it listens; ``FAKE_FAIL`` text that it
 writes before it ends with code 1; ``FAKE_DEAF`` ignores SIGTERM; ``FAKE_OPEN`` asks for no key;
 ``FAKE_SICK`` a file: while it exists, the health is bad; ``FAKE_BROKEN`` a file: while it exists, a
-start ends at once. ``/crash`` ends it. A child process stands for the engine.
+start ends at once; ``FAKE_FALLS`` a file: while it exists, a chat call removes it and the server
+dies without an answer. ``/crash`` ends it. A child process stands for the engine.
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         tokens = asked.get("max_tokens", 1)
+        falls = Path(os.environ.get("FAKE_FALLS", "/nowhere"))
+        if falls.exists():
+            falls.unlink()
+            os._exit(18)
         message = {"role": "assistant", "content": "1 2 3"}
         self._reply(200, {
             "id": "c", "object": "chat.completion", "model": asked["model"],

@@ -16,10 +16,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from swe_router import served_endpoints
+from swe_router import assets, served_endpoints
 from swe_router.errors import ServerFailed, UsageError
 from swe_router.serving import failure_causes, guard, supervisor
 from swe_router.serving.supervisor import ServingTask, Supervisor
+from swe_router.serving.tier_text import with_tier
 from swe_router.serving.vllm_command import ServerCommand
 from tests.doubles import model_server
 
@@ -231,12 +232,12 @@ def test_a_key_of_ones_own_is_used(tmp_path):
         assert httpx2.get(served.url + "/v1/models", headers=asked).status_code == 200
 
 
-def launch(folder, port, *words, **environment):
+def launch(folder, port, *words, window="4096", context=8192, **environment):
     """``swe-router serve`` as a user starts it."""
     path = model_server.program(folder)
-    weights = model_server.weights(folder / "weights")
+    weights = model_server.weights(folder / "weights", max_position_embeddings=context)
     command = [
-        *(sys.executable, "-m", "swe_router", "serve", str(weights), "--cpu", "--window", "4096"),
+        *(sys.executable, "-m", "swe_router", "serve", str(weights), "--cpu", "--window", window),
         *("--vllm", str(path), "--port", str(port), "--json", *words),
     ]
     return subprocess.Popen(
@@ -345,3 +346,69 @@ def test_the_last_words_of_a_crash_are_its_error_and_no_line_of_the_access_log()
         '(APIServer pid=2) INFO:     127.0.0.1:1 - "POST /v1 HTTP/1.1" 500 Internal Server Error',
     ]
     assert failure_causes.last_words(lines).startswith("ERROR 12-01 [core.py:1] EngineDeadError")
+
+
+def cached(folder, model):
+    """A model in the hub's cache, as a download leaves it."""
+    home = folder / "hf" / "hub" / f"models--{model.replace('/', '--')}"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("abc")
+    model_server.weights(home / "snapshots" / "abc")
+
+
+def test_a_preset_whose_weights_are_here_is_served_without_the_hub(tmp_path):
+    """A card of 80 GB by ``nvidia-smi``; the served names are those of the preset."""
+    model, port = "deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct", free_port()
+    cached(tmp_path, model)
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '0, GPU-aa, NVIDIA H100 80GB HBM3, 81559, 4'\n")
+    tool.chmod(0o755)
+    environ = {
+        **os.environ, "XDG_STATE_HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "1", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }  # fmt: skip
+    environ.pop("CUDA_VISIBLE_DEVICES", None)
+    command = [
+        *(sys.executable, "-m", "swe_router", "serve", "--port", str(port), "--json"),
+        *("--vllm", str(model_server.program(tmp_path))),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+    ) as serve:
+        facts = json.loads(serve.stdout.readline())
+        serve.terminate()
+        _, err = serve.communicate(timeout=SOON)
+    assert (facts["model"], facts["window"]) == (model, 32768)
+    assert "downloading" not in err
+    assert left_of(tmp_path, port)[0] == []
+
+
+def test_a_run_outlasts_a_server_that_dies_under_its_call(tmp_path):
+    """The call is made again, the instance escalates as it would have, and the key is found."""
+    port, falls = free_port(), tmp_path / "falls"
+    environ = {"XDG_STATE_HOME": str(tmp_path), "FAKE_FALLS": str(falls)}
+    with launch(tmp_path, port, window="32768", context=32768, **environ) as serve:
+        facts = json.loads(serve.stdout.readline())
+        falls.touch()
+        demo = (assets.assets_root() / "eval" / "presets" / "demo.toml").read_text()
+        tier = {**facts["tier"], "attempt_steps": 2}
+        (tmp_path / "mine.toml").write_text(with_tier(demo, "local", tier))
+        command = [
+            *(sys.executable, "-m", "swe_router", "run", "--preset", "mine.toml", "--json"),
+            *("--split", "demo", "--instances", "demo__confet-14", "--budget", "2"),
+            *("--sandbox", "local", "--unsafe", "--no-grade"),
+            *("--set", 'verify.names=["applies", "syntax"]', "--set", 'verify.writer=""'),
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, check=False,
+            env={**os.environ, **environ},
+        )  # fmt: skip
+        serve.terminate()
+        _, err = serve.communicate(timeout=SOON)
+    summary = json.loads(done.stdout)
+    assert (done.returncode, summary["ended"]) == (0, "done"), done.stderr
+    assert summary["by_tier"]["local"]["attempts"] == 1
+    assert summary["escalated"] == 1
+    assert not falls.exists(), "no call met the fall"
+    assert "exit code 18" in err
+    assert "the server is back" in err

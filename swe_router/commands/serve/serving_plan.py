@@ -310,7 +310,7 @@ def _cpu_choice(preset: ServingPreset, options: ServeOptions) -> tuple[ServingCh
     requests = options.requests or CPU_SEQUENCES
     available = psutil.virtual_memory().available
     window = options.window or min(preset.window, preset.shape.window or preset.window)
-    one = window * preset.shape.cache_bytes_per_token() + requests * preset.shape.state_bytes
+    one = memory.estimate_on_cpu(preset.shape, 0, 0, window, requests).window_bytes
     wanted = -(-min(requests * one, max(one, available // 4)) // GIB)
     cache = (options.cache_gib or max(1, wanted)) * GIB
     estimate = memory.estimate_on_cpu(preset.shape, variant.bytes, cache, window, requests)
