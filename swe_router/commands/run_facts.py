@@ -27,6 +27,8 @@ def read_run_facts(run: RunFolder) -> RunFacts:
         settled=sum(state.settled.values(), start=Decimal(0)),
         lost=sum(state.lost.values(), start=Decimal(0)),
         reserved=state.reserved,
+        submitted=state.submitted_usd,
+        calls_out=len(state.submitted),
         by_tier={
             name: state.settled.get(name, Decimal(0)) + state.lost.get(name, Decimal(0))
             for name in {*state.settled, *state.lost}

@@ -28,6 +28,11 @@ class RunSpending:
     budget_raises: Sequence[tuple[float, str, Decimal]] = ()
     """When the cap was raised (Unix seconds), by whom, and to how much: ``budget`` is the last."""
 
+    submitted: Decimal = Decimal(0)
+    """Part of ``reserved`` for calls that are out in batches."""
+    calls_out: int = 0
+    """Calls that are out in batches."""
+
     @property
     def spent(self) -> Decimal:
         """USD gone: settled plus lost."""
@@ -103,6 +108,7 @@ def run_summary(facts: RunFacts) -> dict[str, Any]:
         "usd": _usd_number(sum((row["usd"] for row in by_tier.values()), start=Decimal(0))),
         "budget": _usd_number(facts.spending.budget),
         **_budget_raise_facts(facts),
+        **_batch_facts(facts.spending),
         "escalated": sum(was_escalated(record) for record in facts.records.values()),
         "seconds": round(facts.seconds, 3),
         "by_tier": {name: {**row, "usd": _usd_number(row["usd"])} for name, row in by_tier.items()},
@@ -116,6 +122,14 @@ def _budget_raise_facts(facts: RunFacts) -> dict[str, Any]:
         for at, by, usd in facts.spending.budget_raises
     ]
     return {"raises": rows} if rows else {}
+
+
+def _batch_facts(spending: RunSpending) -> dict[str, Any]:
+    """What is out in batches; nothing where nothing is."""
+    if not spending.calls_out:
+        return {}
+    usd = _usd_number(spending.submitted)
+    return {"out_in_batches": {"calls": spending.calls_out, "usd_at_most": usd}}
 
 
 def _empty_facts() -> dict[str, Any]:

@@ -129,6 +129,10 @@ def closing_view(facts: RunFacts) -> RenderableType:
     parts += [Text(f"served: {line}") for line in gateway_facts.gateway_lines(facts)]
     if saved := cache_text.cache_sentence(facts.cache.whole):
         parts.append(Text(saved))
+    if money.calls_out:
+        calls = counted_noun(money.calls_out, "call")
+        out = f"of what is reserved {usd_text(money.submitted)} is for {calls} out in batches"
+        parts.append(Text(f"{out}: a resume collects them", "yellow"))
     for at, by, raised in money.budget_raises:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
         parts.append(Text(f"the cap was raised to {usd_text(raised)} by {by} on {when}"))

@@ -96,9 +96,12 @@ def test_a_stopped_run_says_what_is_out_and_its_resume_pays_nothing_twice(tmp_pa
         threading.Thread(target=stop_once_it_is_out, daemon=True).start()
         assert begin(tmp_path, server) == 130
         told = json.loads(capsys.readouterr().out)
+        assert told["out_in_batches"]["calls"] == 3
         (out,) = told["batches_out"]
         assert (out["batch"], out["tier"], out["calls"]) == ("msgbatch_0000", "cloud", 3)
         run = RunFolder.find("latest", tmp_path / "runs")
+        assert main(["show", str(run.path)]) == 0
+        assert "is for 3 calls out in batches" in capsys.readouterr().out
         assert main(["resume", str(run.path), "--json"]) == 0
     state = log_reader.read_ledger(run.ledger_file)
     assert state.spent == billed_usd(server)
