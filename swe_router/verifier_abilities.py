@@ -4,7 +4,7 @@
 
 * ``HasStage``, ``IsDecisive``, ``RunsTests``, ``IsReusable``, ``ComparesCandidates``: when it runs,
   what a verdict allows;
-* ``AsksModels``, ``UsesCalibration``: what a run has to offer it;
+* ``AsksModels``, ``NeedsLogprobs``, ``UsesCalibration``: what a run has to offer it;
 * ``GivesSignals`` or ``GivesSignalsAmong``: numbers that ``acceptance`` weighs;
 * ``TypesEvidence``: the record that its evidence is;
 * ``ShowsRuns``, ``FillsMatrix``, ``SharesTests``, ``SummarisesVerdicts``: what its evidence shows.
@@ -118,6 +118,13 @@ class AsksModels(Protocol):
     """Which models of ``VerificationContext`` it asks, each with its prompt or prompts, or ''."""
 
     asks: Mapping[ModelRole, str | Sequence[str]]
+
+
+@runtime_checkable
+class NeedsLogprobs(Protocol):
+    """In which role it needs a model that gives the probabilities of tokens; none without it."""
+
+    needs_logprobs: ModelRole
 
 
 @runtime_checkable
@@ -255,6 +262,7 @@ class VerifierTraits:
     calibrated: bool = False
     score_is_probability: bool = True
     compares: bool = False
+    needs_logprobs: ModelRole | None = None
 
     @property
     def combines(self) -> bool:
@@ -272,6 +280,7 @@ _ABILITIES: Mapping[type, str] = {
     UsesCalibration: "calibrated",
     ScoresAreProbabilities: "score_is_probability",
     ComparesCandidates: "compares",
+    NeedsLogprobs: "needs_logprobs",
 }
 
 

@@ -82,6 +82,7 @@ class TournamentVerifier:
     compares = True
     score_is_probability = False
     asks: Mapping[ModelRole, str | Sequence[str]] = {"judge": PROMPT}
+    needs_logprobs: ModelRole = "judge"
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a knob that there is not."""

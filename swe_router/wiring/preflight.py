@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from swe_router import plugins, recorded_verdicts
+from swe_router import model_abilities, plugins, recorded_verdicts
 from swe_router.agents import manifest, prompts
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.journal import run_inputs
@@ -83,6 +83,7 @@ def run_preflight(
     without_fault(lambda: allow_open_files(OPEN_FILES_PER_WORKER * max(1, settings.workers)))
     for name in settings.verify.names:
         without_fault(partial(plugins.load_plugin, "verifiers", name))
+    without_fault(lambda: _say_missing_logprobs(settings, say))
     without_fault(lambda: ensemble.check_ensemble(settings, say))
     if notice := _unseen_images(settings, instances):
         say(notice)
@@ -171,6 +172,22 @@ def verifier_tiers(settings: Settings) -> list[str]:
     """Tiers that verifiers of this run ask: the writer of tests, the judge."""
     asked = recorded_verdicts.asked_tiers(settings.verify)
     return list(dict.fromkeys(tier for tiers in asked.values() for tier in tiers))
+
+
+def _say_missing_logprobs(settings: Settings, say: Callable[[str], None]) -> None:
+    """Name each verifier that will say nothing for want of the probabilities of tokens."""
+    for verifier in settings.verify.names:
+        role = recorded_verdicts.traits_named(verifier).needs_logprobs
+        name = settings.verify.tier_of(verifier, role) if role else ""
+        if not name:
+            continue
+        tier = settings.tiers[name]
+        model = plugins.load_plugin("models", tier.dialect)(tier, session="preflight", key="")
+        if not model_abilities.gives_logprobs(model):
+            say(
+                f"tier {name!r} does not give the probabilities of tokens: {verifier} will be"
+                f" unknown (name one that does: verify.tiers.{verifier}.{role})"
+            )
 
 
 def _check_verifier_tier(

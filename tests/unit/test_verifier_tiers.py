@@ -9,6 +9,7 @@ import pytest
 from swe_router import recorded_verdicts, settings
 from swe_router.__main__ import main
 from swe_router.errors import UsageError
+from swe_router.instances import splits
 from swe_router.records import Message, Result, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
@@ -120,3 +121,19 @@ def test_verify_asks_no_tier_without_a_budget(tmp_path, capsys):
     words = ["verify", "--predictions", str(file), "--split", "demo", "--names", "applies,judge"]
     assert main([*words, "--set", "verify.tiers.judge.judge=cloud"]) == 2
     assert "say how much it may be with --budget" in capsys.readouterr().err
+
+
+def test_a_tier_that_cannot_serve_a_verifier_is_named_before_the_run():
+    names = 'verify.names=["applies","tournament","acceptance"]'
+    lines: dict[str, list[str]] = {"cloud": [], "served": []}
+    served = ("tiers.served.dialect=vllm", "tiers.served.model=m", "tiers.served.window=9000",
+              "tiers.served.attempt_usd=1", "tiers.served.price=free",
+              'policy.ladder=["local","cloud"]',
+              "tiers.served.base_url=http://127.0.0.1:1/v1")  # fmt: skip
+    for tier, said in lines.items():
+        chosen = settings.load(
+            "demo", sets=[names, *served, "verify.writer=", f"verify.tiers.tournament.judge={tier}"]
+        )
+        preflight.run_preflight(chosen, splits.load_instances("demo")[:1], said.append)
+    assert [line for line in lines["cloud"] if "tournament will be unknown" in line]
+    assert not [line for line in lines["served"] if "tournament" in line]
