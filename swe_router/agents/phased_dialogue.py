@@ -59,6 +59,8 @@ class PhasedDialogue:
         self._refusals: tuple[str, ...] = ()
         self._ended: tuple[Exit, str] | None = None
         self._may_return = False
+        self._finishes = True
+        """The finisher may be asked: none of its calls was refused yet."""
         self.phase: PhaseChoice | None = None
         """The decision that the next step records."""
         if planner is not None:
@@ -173,6 +175,14 @@ class PhasedDialogue:
             self._advises = False
             self._with_advice(self._talk().refused("the advisor cannot be asked"))
             self._choose(self._role, "the advisor cannot be asked")
+        elif role == "finisher" and self._main.ended is None:
+            self._refusals += (f"{role}: {why}",)
+            self._finishes = False
+            self._role = "executor"
+            self._main.say_after(
+                self._manifest.say(phase_talks.TAKE_OVER, why="", back=True).strip()
+            )
+            self._choose(self._role, "the other tier cannot go on")
         elif role == "executor" and self._phase("finisher"):
             self._refusals += (f"{role}: {why}",)
             if not self._take_over("its share of the money is spent"):
@@ -320,7 +330,8 @@ class PhasedDialogue:
     def _take_over(self, why: str) -> bool:
         """Hand the work to the finisher, if it may still make a call and can pay for it."""
         phase, state = self._phase("finisher"), self._state
-        if phase is None or (phase.calls and state.steps_of("finisher") >= phase.calls):
+        spent = phase is not None and 0 < phase.calls <= state.steps_of("finisher")
+        if phase is None or spent or not self._finishes:
             return False
         prefix, pace = self._main.estimated_tokens(), state.pace()
         tier = self._tier_of("finisher")

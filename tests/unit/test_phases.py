@@ -193,6 +193,28 @@ def test_a_first_visit_that_the_phase_cannot_pay_is_not_made(tmp_path):
         assert attempt.divergences(end, steps) == []
 
 
+def test_an_attempt_whose_finisher_cannot_be_paid_goes_on_by_itself(tmp_path):
+    """Its first call is reserved by the bytes of the prefix, far above what is expected."""
+    refused = LedgerRefused("no money")
+    attempt = PhasedAttempt(
+        (FINISHER,), [*[answer(LOOK)] * 4, answer(FIX), answer(SUBMIT)], [refused]
+    )
+    end, steps = attempt.run(tmp_path)
+    assert (end.exit, tiers(steps)) == ("submitted", [""] * 6)
+    assert steps[3].phase.refused == ("finisher: no money",)
+    assert roles(steps) == ["", "", "", "executor", "", ""], "it is not asked again"
+    own = attempt.own.requests
+    assert own[3].messages[: len(own[2].messages)] == own[2].messages
+    assert attempt.divergences(end, steps) == []
+    again = PhasedAttempt((FINISHER,), [answer(FIX), answer(SUBMIT)], [])
+    _, all_steps = again.run(tmp_path / "again", past=steps[:4])
+    assert [step.request for step in all_steps] == [step.request for step in steps]
+    given_up = PhasedAttempt((FINISHER,), [answer(say="Hm.")] * 3, [refused])
+    end, steps = given_up.run(tmp_path / "up")
+    assert (end.exit, end.why) == ("budget", "no money")
+    assert given_up.divergences(end, steps) == []
+
+
 def going_back(**fields):
     """The strong tier made two calls after a stall; the weak one's cache may be warm still."""
     phase = FINISHER.model_copy(update={"back": 2, "band": fields.pop("band", 0.1)})
