@@ -9,6 +9,7 @@ code. Unless ``serve`` asked for the end with a byte, it died: ``RECORD.*`` is r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -55,19 +56,33 @@ def guard_server(folder: Path, seconds: float, record: Path, words: list[str]) -
 
 
 def end_session(server: subprocess.Popen[bytes], seconds: float) -> None:
-    """End the server and what it started: politely, then not."""
-    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, KILLED)):
+    """End the server and what it started: politely, then not.
+
+    Python's resource trackers go last: they remove the shared memory of those that were killed.
+    """
+    stages = ((signal.SIGTERM, seconds, True), (signal.SIGKILL, KILLED, False))
+    for number, patience, trackers in (*stages, (signal.SIGKILL, KILLED, True)):
         end = time.monotonic() + patience
         for pid in session_processes(server.pid):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
+            if trackers or not _is_resource_tracker(pid):
+                _signal(pid, number)
         while time.monotonic() < end:
             server.poll()
             if server.returncode is not None and not session_processes(server.pid):
                 return
             time.sleep(LOOK)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _is_resource_tracker(pid: int) -> bool:
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def session_processes(session: int) -> list[int]:

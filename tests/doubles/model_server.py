@@ -4,7 +4,8 @@ Variables of its environment: ``FAKE_START`` seconds until it listens; ``FAKE_FA
 writes before it ends with code 1; ``FAKE_DEAF`` ignores SIGTERM; ``FAKE_OPEN`` asks for no key;
 ``FAKE_SICK`` a file: while it exists, the health is bad; ``FAKE_BROKEN`` a file: while it exists, a
 start ends at once; ``FAKE_FALLS`` a file: while it exists, a chat call removes it and the server
-dies without an answer. ``/crash`` ends it. A child process stands for the engine.
+dies without an answer. ``FAKE_SHARED`` names shared
+memory that it takes. ``/crash`` ends it. A child process stands for the engine.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,8 @@ def main() -> None:
     if Path(os.environ.get("FAKE_BROKEN", "/nowhere")).exists():
         sys.exit("RuntimeError: broken")
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "engine"])
+    if name := os.environ.get("FAKE_SHARED"):
+        shared_memory.SharedMemory(name, create=True, size=4096)
     handle, _path = tempfile.mkstemp()
     os.close(handle)
     print("INFO starting", flush=True)

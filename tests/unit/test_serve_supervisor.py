@@ -209,6 +209,14 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path):
     assert served.left() == ([], [])
 
 
+def test_shared_memory_of_a_server_that_had_to_be_killed_is_removed(tmp_path):
+    name = f"swe-router-test-{os.getpid()}"
+    with Served(tmp_path, FAKE_DEAF="1", FAKE_SHARED=name) as served:
+        assert Path(f"/dev/shm/{name}").exists()
+    assert served.left() == ([], [])
+    assert not Path(f"/dev/shm/{name}").exists()
+
+
 def test_a_server_without_its_key_is_refused(tmp_path):
     with Served(tmp_path, FAKE_OPEN="1") as served:
         assert "answers without its key" in str(served.error)
