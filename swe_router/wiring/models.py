@@ -21,7 +21,7 @@ from swe_router.rate_limits import RatePacer
 from swe_router.records import Instance
 from swe_router.seams import Model
 from swe_router.settings import Settings, Tier
-from swe_router.wiring.service_breaker import waiting_model
+from swe_router.wiring.service_breaker import paced_by, waiting_model
 
 ReportWait = Callable[[str], None]
 """Receives why a call waits."""
@@ -110,7 +110,8 @@ class ModelFactory:
         metered = self._metered_model(
             name, self._bare_model_maker(name)(f"{instance.id}#1"), booking, None
         )
-        return RetryingModel(metered, self._tier_named(name).retries)
+        tier, pacer = self._tier_named(name), self.pacer() if self.pacer is not None else None
+        return RetryingModel(paced_by(pacer, metered, name, tier, lambda why: None), tier.retries)
 
     def _breaker(self) -> Breaker:
         assert self.breaker is not None, "models that wait need a breaker"

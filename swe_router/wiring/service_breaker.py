@@ -210,7 +210,7 @@ def waiting_model(
     With a ``pacer`` every try keeps to the tier's rate.
     """
     patient = retrying.RetryingModel(
-        metered if pacer is None else _paced(metered, pacer, name, tier, report_wait),
+        paced_by(pacer, metered, name, tier, report_wait),
         tier.retries,
         over=lambda: is_over() or breaker.is_paused(service_name(name)),
         connecting=False,
@@ -221,10 +221,15 @@ def waiting_model(
     )
 
 
-def _paced(
-    metered: Model, pacer: RatePacer, name: str, tier: Tier, report_wait: Callable[[str], None]
+def paced_by(
+    pacer: RatePacer | None,
+    metered: Model,
+    name: str,
+    tier: Tier,
+    report_wait: Callable[[str], None],
 ) -> Model:
+    """A model whose calls keep to its tier's rate, where it has one and there is a pacer."""
     limit = RateLimit(tier.rpm, tier.tpm, tier.adaptive)
-    if not limit.limits:
+    if pacer is None or not limit.limits:
         return metered
     return paced_model.PacedModel(metered, pacer, service_name(name), limit, report_wait)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,15 @@ import pytest
 from swe_router import settings
 from swe_router.breaker import Breaker, Patience
 from swe_router.errors import Overloaded, RateLimited, StillAway
+from swe_router.ledger import Ledger
 from swe_router.models.paced_model import PacedModel
 from swe_router.rate_limits import COOLDOWN, MINUTE, RateLimit, RatePacer
-from swe_router.records import CallLimits, Completion, Message, Usage
+from swe_router.records import CallLimits, Completion, Instance, Message, Usage
 from swe_router.settings import name_of
 from swe_router.wiring import service_breaker
+from swe_router.wiring.models import ModelFactory
+from tests.doubles.providers import RATE
+from tests.doubles.served import Provider
 
 TIER = "tier cloud"
 ASK = (Message(role="user", content="x" * 400),)
@@ -240,3 +245,19 @@ def test_a_rate_is_pace_and_not_part_of_what_a_run_is():
 def test_the_files_of_a_rate_are_left_whole(pacer, tmp_path):
     pacer.admit(TIER, RateLimit(rpm=1), 1)
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["rates.json", "rates.lock"]
+
+
+def test_ratings_of_issues_keep_to_the_rate_of_their_tier(tmp_path, pacer, clock):
+    with Provider() as server:
+        tier = {"dialect": "vllm", "model": "m", "window": 9000, "base_url": server.url,
+                "attempt_usd": 1, "rpm": 1}  # fmt: skip
+        given = settings.load("demo", table={"tiers": {"rater": tier}})
+        book = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
+        factory = ModelFactory(
+            given, {"rater": RATE}, lambda: book, lambda: False, pacer=lambda: pacer
+        )
+        for name in ("a", "b"):
+            one = Instance(id=name, repo="o/n", base_commit="c", problem="p")
+            factory.for_ratings("rater", one).complete(ASK, limits=LIMITS)
+    assert server.asked == 2
+    assert clock.slept >= MINUTE

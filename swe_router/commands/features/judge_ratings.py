@@ -14,6 +14,7 @@ from swe_router.errors import LedgerRefused, ModelError, UsageError
 from swe_router.features import rubric
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
+from swe_router.rate_limits import RatePacer
 from swe_router.records import CallLimits, Features, Instance, Message, digest_of
 from swe_router.settings import Settings
 from swe_router.wiring.models import ModelFactory
@@ -55,7 +56,10 @@ class IssueRater:
         self._answers = folder / "answers.jsonl"
         self._known = {row["key"]: row["answer"] for row in jsonl.read_lines(self._answers)}
         self._ledger = Ledger(folder / "ledger.jsonl", budget)
-        self._models = ModelFactory(settings, {tier: rate}, lambda: self._ledger, lambda: False)
+        self._models = ModelFactory(
+            settings, {tier: rate}, lambda: self._ledger, lambda: False,
+            pacer=lambda: RatePacer(folder),
+        )  # fmt: skip
         self.counts: Counter[str] = Counter()
         self._broke = ""
 
