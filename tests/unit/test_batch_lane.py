@@ -90,8 +90,9 @@ def test_a_call_past_its_time_is_made_live_and_both_are_paid_once(tmp_path, seed
         fleet = Fleet(tmp_path / "run", server, steps=2, live_after=0.4)
         fleet.work()
         check_books(fleet, server)
-    live = [one for one in server.bill if one.service == "standard"]
-    assert live
+    assert any(one.service == "standard" for one in server.bill)
+    first, *_, last = server.batches.values()
+    assert 0 < first.cancelled_at < last.created, "nobody waits for it: it is ended at once"
     assert set(fleet.ends.values()) == {"steps"}
 
 
@@ -141,6 +142,20 @@ def test_the_next_process_collects_though_it_sends_no_batches(tmp_path):
         steps = check_books(successor, server)
     assert len(server.batches) == 1
     assert sorted(step.completion.service for step in steps) == ["batch"] * 5 + ["standard"] * 10
+
+
+def test_an_answer_that_came_when_nobody_asked_serves_its_attempt_later(tmp_path):
+    with provider(delays=(0.6, 0.8), in_flight=5.0) as server:
+        fleet = Fleet(tmp_path / "run", server, size=5)
+        threading.Timer(0.4, fleet.stopping.set).start()
+        fleet.work()
+        Fleet(tmp_path / "run", server, size=0).work()
+        state = log_reader.read_ledger(fleet.folder / "ledger.jsonl")
+        assert [call.unused for call in state.calls.values()] == [True] * 5
+        successor = Fleet(tmp_path / "run", server, size=5)
+        successor.work()
+        steps = check_books(successor, server)
+    assert len(server.bill) == len(steps) == 15
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
