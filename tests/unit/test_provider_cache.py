@@ -121,6 +121,8 @@ def test_the_floor_reads_all_that_comes_back_and_writes_what_will():
     assert [split(one) for one in least_usages(sent, writes=False)] == [
         (100, 0, 0), (20, 100, 0), (5, 120, 0), (7, 0, 0),
     ]  # fmt: skip
+    too_short = [split(one) for one in least_usages(sent, writes=True, min_tokens=110)]
+    assert too_short == [(100, 0, 0), (0, 0, 120), (5, 120, 0), (7, 0, 0)]
 
 
 RULES = st.sampled_from([ANTHROPIC, OPENAI, LATER_OPENAI, DEEPSEEK])

@@ -167,11 +167,13 @@ class SentPrompt:
     blocks: tuple[PromptBlock, ...]
 
 
-def least_usages(prompts: Sequence[SentPrompt], *, writes: bool) -> list[Usage]:
+def least_usages(
+    prompts: Sequence[SentPrompt], *, writes: bool, min_tokens: int = 0
+) -> list[Usage]:
     """The floor: each token that an earlier prompt began with is read, whatever the time.
 
     With ``writes`` a new token is written where a later prompt begins with it too, else it is
-    input. No rule of any provider holds it back: nothing is too short or too late.
+    input. Nothing is too late or out of sight, nor too short but for ``min_tokens``.
     """
     rows = [_prefixes(prompt.blocks) for prompt in prompts]
     uses: dict[str, int] = {}
@@ -181,10 +183,9 @@ def least_usages(prompts: Sequence[SentPrompt], *, writes: bool) -> list[Usage]:
     seen: set[str] = set()
     found = []
     for names, ends in rows:
-        read = max((end for name, end in zip(names, ends, strict=True) if name in seen), default=0)
-        again = max(
-            (end for name, end in zip(names, ends, strict=True) if uses[name] > 1), default=0
-        )
+        kept = [(name, end) for name, end in zip(names, ends, strict=True) if end >= min_tokens]
+        read = max((end for name, end in kept if name in seen), default=0)
+        again = max((end for name, end in kept if uses[name] > 1), default=0)
         written = max(0, again - read) if writes else 0
         whole = ends[-1] if ends else 0
         found.append(
