@@ -89,6 +89,12 @@ def text_digest(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
+def shared_length(text: str, other: str) -> int:
+    """Characters that a prompt has in common with what it is for another case of the same issue."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((at for at, (one, two) in pairs if one != two), min(len(text), len(other)))
+
+
 def render_source(source: str, origin: str, **variables: Any) -> str:
     """A template of a prompt, filled in; ``origin`` names it in errors.
 

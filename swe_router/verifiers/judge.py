@@ -129,21 +129,27 @@ def judge_messages(
 ) -> tuple[Message, ...]:
     """What the judge is asked; ``template`` is the prompt, where it is not the one of today."""
     assert outcome.candidate is not None
-    patch = outcome.candidate.patch
-    text = templates.render_source(
-        templates.prompt_source(PROMPT) if template is None else template,
-        f"prompt {PROMPT}",
-        repo=instance.repo,
-        problem=instance.problem.strip()[:MAX_ISSUE_CHARS],
-        patch=patch[:MAX_PATCH_CHARS].rstrip("\n"),
-        cut=max(0, len(patch) - MAX_PATCH_CHARS),
-        evidence=[
-            f"- {one.verifier}: {one.outcome}; {read_evidence(EvidenceRecord, one).why}"
-            for one in outcome.verdicts
-            if _is_about_facts(one)
-        ],
-    )
-    return (Message(role="user", content=text),)
+    source = templates.prompt_source(PROMPT) if template is None else template
+
+    def question(patch: str, evidence: Sequence[str]) -> str:
+        return templates.render_source(
+            source,
+            f"prompt {PROMPT}",
+            repo=instance.repo,
+            problem=instance.problem.strip()[:MAX_ISSUE_CHARS],
+            patch=patch[:MAX_PATCH_CHARS].rstrip("\n"),
+            cut=max(0, len(patch) - MAX_PATCH_CHARS),
+            evidence=evidence,
+        )
+
+    evidence = [
+        f"- {one.verifier}: {one.outcome}; {read_evidence(EvidenceRecord, one).why}"
+        for one in outcome.verdicts
+        if _is_about_facts(one)
+    ]
+    text = question(outcome.candidate.patch, evidence)
+    shared = templates.shared_length(text, question("", ()))
+    return (Message(role="user", content=text, repeats=shared),)
 
 
 def _is_about_facts(verdict: Verdict) -> bool:

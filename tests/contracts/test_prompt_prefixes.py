@@ -17,8 +17,12 @@ from swe_router.models.anthropic import AnthropicModel
 from swe_router.models.server_quirks import ServerQuirks
 from swe_router.records import Completion, Message, Step
 from swe_router.seams import AttemptContext
+from swe_router.verifiers import judge
+from swe_router.verifiers.reproduction import test_writer
+from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 from tests.doubles.agent import INSTANCE
 from tests.doubles.conversations import made_turns, recorded_turns, shared_trajectories
+from tests.doubles.judged import attempt, patch
 from tests.doubles.providers import tier
 
 SHEET = read_manifest("default")
@@ -209,3 +213,21 @@ def test_what_a_server_refuses_of_it_is_left_out_from_then_on(words, name):
     refusal.refusal = words
     assert lessons.learn(refusal, body)
     assert name not in json.dumps(lessons.fitted(body))
+
+
+def test_questions_about_one_issue_differ_at_their_end_alone():
+    """A judge of five candidates reads instructions and issue once; so do the writer's samples."""
+    first, second = (attempt(1, "cloud", patch(word)) for word in ("a + b", "b + a"))
+    asked = [judge.judge_messages(one, INSTANCE)[0] for one in (first, second)]
+    shared = asked[0].content[: asked[0].repeats]
+    assert asked[1].content.startswith(shared)
+    assert INSTANCE.problem.strip() in shared
+    assert "Rate each of these" in shared
+    assert first.candidate.patch.strip() not in shared
+    assert asked[0].content[asked[0].repeats :].count("<diff>") <= 1
+    known = RepositoryContext("pytest", "/bin/python", (), "tests/test_a.py", "def test_a(): ...")
+    samples = [test_writer.writer_messages(n, 3, INSTANCE, known)[0] for n in (1, 2, 3)]
+    for one in samples:
+        assert one.content[: one.repeats] == samples[0].content[: one.repeats]
+        assert "Answer with the whole file" in one.content[: one.repeats]
+        assert len(one.content) - one.repeats < 300

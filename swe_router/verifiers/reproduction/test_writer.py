@@ -92,19 +92,25 @@ def writer_messages(
 
     ``template`` is the prompt, where it is not the one of today.
     """
-    text = templates.render_source(
-        templates.prompt_source(PROMPT) if template is None else template,
-        f"prompt {PROMPT}",
-        repo=instance.repo,
-        problem=instance.problem.strip(),
-        runner=repository.runner_description,
-        example=repository.example_path,
-        excerpt=repository.excerpt,
-        number=sample_number,
-        samples=samples,
-        angle=PROMPT_ANGLES[(sample_number - 1) % len(PROMPT_ANGLES)],
-    )
-    return (Message(role="user", content=text),)
+    source = templates.prompt_source(PROMPT) if template is None else template
+
+    def question(number: int) -> str:
+        return templates.render_source(
+            source,
+            f"prompt {PROMPT}",
+            repo=instance.repo,
+            problem=instance.problem.strip(),
+            runner=repository.runner_description,
+            example=repository.example_path,
+            excerpt=repository.excerpt,
+            number=number,
+            samples=samples,
+            angle=PROMPT_ANGLES[(number - 1) % len(PROMPT_ANGLES)],
+        )
+
+    text = question(sample_number)
+    shared = templates.shared_length(text, question(sample_number + 1))
+    return (Message(role="user", content=text, repeats=shared),)
 
 
 def extract_test(answer: str) -> str:
