@@ -43,6 +43,10 @@ def features(
         "hybrid"
     ),
     sets: Overrides = None,
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="With --judge: ask through the provider's batch API."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the counts as one JSON value on stdout.")
     ] = False,
@@ -56,7 +60,7 @@ def features(
     """
     from swe_router.commands.features import extraction
 
-    rater = _judge(judge, budget, route, preset, sets, out)
+    rater = _judge(judge, budget, route, preset, sets, out, batch)
     done = extraction.make_features(
         split, out, dataset_reader=dataset_reader or "", repos=repos or "",
         instance_ids=ids(instances) or [], id_pattern=filter_ or "", id_slice=slice_ or "",
@@ -73,6 +77,7 @@ def _judge(
     preset: str,
     sets: list[str] | None,
     out: Path,
+    batch: bool,
 ) -> Judge | None:
     from swe_router import settings
     from swe_router.commands.features.judge_ratings import IssueRater as Judge
@@ -80,6 +85,8 @@ def _judge(
     if tier is None:
         if budget or route:
             raise UsageError("--budget and --route are for --judge TIER")
+        if batch:
+            raise UsageError("--batch is for --judge TIER: nothing else is asked")
         return None
     money = dollars(budget)
     if money is None:
@@ -89,4 +96,6 @@ def _judge(
     routes = {name: str(text) for name, text in pairs(route or [], "--route").items()}
     place = out.with_name(f"{out.name}.judge")
     known = settings.load(preset, sets=sets or ())
-    return Judge(known, tier, budget=money, folder=place, model_routes=routes, say=talk)
+    return Judge(
+        known, tier, budget=money, folder=place, model_routes=routes, say=talk, in_batches=batch
+    )

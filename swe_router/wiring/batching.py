@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from swe_router import plugins
@@ -15,7 +16,7 @@ from swe_router.breaker import Breaker
 from swe_router.errors import ModelError, UsageError
 from swe_router.journal.collected_answers import CollectedAnswers
 from swe_router.journal.header import Header
-from swe_router.ledger import log_reader
+from swe_router.ledger import Ledger, log_reader
 from swe_router.model_abilities import BatchService, HasBatches
 from swe_router.models import tier_checks
 from swe_router.models.batch_lane import BatchLane, LaneTimes
@@ -135,6 +136,28 @@ def open_lane(
     with lane:
         yield BatchSeating(lane, sends, batch.live_after_hours * 3600, working)
     lane.require_sound()
+
+
+def bare_lane(
+    settings: Settings,
+    ledger: Ledger,
+    folder: Path,
+    rates: Mapping[str, PriceRate],
+    stopping: Callable[[], bool],
+    notify: Callable[[str], None],
+) -> BatchLane:
+    """A lane of calls that belong to no run; what it collects for nobody is kept in ``folder``."""
+    batch = settings.batch
+    return BatchLane(
+        ledger.batches,
+        CollectedAnswers(folder / "batch-answers.jsonl"),
+        service=cache(lambda name: _known_service(settings, name)),
+        rates=rates,
+        lockstep=Lockstep((os.cpu_count() or 1) + 1),
+        times=LaneTimes(gather=batch.gather_seconds, poll=batch.poll_seconds),
+        stopping=stopping,
+        notify=notify,
+    )
 
 
 def _known_service(settings: Settings, name: str) -> BatchService:

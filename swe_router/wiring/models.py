@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from swe_router import plugins
@@ -104,14 +105,21 @@ class ModelFactory:
 
         return model
 
-    def for_ratings(self, name: str, instance: Instance) -> Model:
-        """The model that rates an issue before any run: retried, never waited for."""
+    def for_ratings(self, name: str, instance: Instance, seat: BatchSeat | None = None) -> Model:
+        """The model that rates an issue before any run: retried, never waited for.
+
+        ``seat``: its call goes in a batch, where the tier takes them.
+        """
         booking = self.ledger().overhead(f"{instance.id}/judge")
-        metered = self._metered_model(
-            name, self._bare_model_maker(name)(f"{instance.id}#1"), booking, None
-        )
+        bare = self._bare_model_maker(name)(f"{instance.id}#1")
+        metered = self._metered_model(name, bare, booking, None)
         tier, pacer = self._tier_named(name), self.pacer() if self.pacer is not None else None
-        return RetryingModel(paced_by(pacer, metered, name, tier, lambda why: None), tier.retries)
+        paced = paced_by(pacer, metered, name, tier, lambda why: None)
+        live = RetryingModel(paced, tier.retries)
+        items = bare.batches() if seat and isinstance(bare, HasBatches) else None
+        if seat is None or items is None:
+            return live
+        return BatchedModel(metered, live, seat, items, booking, name, tier.retries, nullcontext)
 
     def _breaker(self) -> Breaker:
         assert self.breaker is not None, "models that wait need a breaker"

@@ -137,6 +137,8 @@ def _rate_issues(
 ) -> None:
     """Put a judge's ratings into the rows; its answers are durable, the file is replaced whole."""
     rows = feature_files.known_rows(output_file)
+    if judge.in_batches:
+        judge.rate_in_batches(instances)
     for number, instance in enumerate(instances, 1):
         row, key = rows[instance.id]
         rows[instance.id] = judge.with_ratings(instance, row.model_copy(update={"text": ""})), key

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,14 +16,18 @@ from swe_router.errors import LedgerRefused, ModelError, UsageError
 from swe_router.features import rubric
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
+from swe_router.models.batched_model import BatchSeat
 from swe_router.rate_limits import RatePacer
 from swe_router.records import CallLimits, Features, Instance, Message, digest_of
 from swe_router.settings import Settings
+from swe_router.wiring import batch_prices, batching
 from swe_router.wiring.models import ModelFactory
 
 Say = Callable[[str], None]
 MAX_OUTPUT_TOKENS = 2048
 """Cap of one answer, reasoning included: the JSON itself is about 100 tokens."""
+MAX_ASKED_AT_ONCE = 256
+"""Issues in one batch: each waits in a thread."""
 MAX_TRIES = 2
 """Tries per issue when the answer cannot be read."""
 
@@ -38,6 +44,7 @@ class IssueRater:
         folder: Path,
         model_routes: Mapping[str, str],
         say: Say,
+        in_batches: bool = False,
     ) -> None:
         """Raises ``UsageError``: unknown tier, missing key, no price, a ledger of other money."""
         if tier not in settings.tiers:
@@ -60,6 +67,9 @@ class IssueRater:
             settings, {tier: rate}, lambda: self._ledger, lambda: False,
             pacer=lambda: RatePacer(folder),
         )  # fmt: skip
+        self.in_batches = in_batches
+        self._settings, self._rates, self._folder = settings, {tier: rate}, folder
+        self._writing = threading.Lock()
         self.counts: Counter[str] = Counter()
         self._broke = ""
 
@@ -80,12 +90,43 @@ class IssueRater:
         self.counts["rated"] += 1
         return rubric.with_ratings(features, rubric.parse_ratings(answer, list(self._routes)))
 
+    def rate_in_batches(self, instances: Sequence[Instance]) -> None:
+        """Ask for all ratings that are not known yet, in as few batches as it takes.
+
+        Raises ``UsageError`` where the tier takes no batches, or has no price in them.
+        """
+        rates = batch_prices.batch_rates(self._settings, self._rates)
+        batching.require_batches(self._settings, rates, [self._name])
+        owed = {self._rating_key(one): one for one in instances}
+        owed = {key: one for key, one in owed.items() if key not in self._known}
+        if not owed:
+            return
+        stopping = threading.Event()
+        lane = batching.bare_lane(
+            self._settings, self._ledger, self._folder, rates, stopping.is_set, self._say
+        )
+        lane.lockstep.expected = min(MAX_ASKED_AT_ONCE, len(owed))
+
+        def ask(key: str, instance: Instance) -> None:
+            with lane.lockstep.member() as member:
+                seat = BatchSeat(lane, member)
+                self._request_rating(instance, key, seat)
+
+        with lane, ThreadPoolExecutor(MAX_ASKED_AT_ONCE) as hands:
+            try:
+                for asked in [hands.submit(ask, *one) for one in owed.items()]:
+                    asked.result()
+            except BaseException:
+                stopping.set()  # what is out stays on the books: the same command collects it
+                raise
+        lane.require_sound()
+
     def _rating_key(self, instance: Instance) -> str:
         asked = [rubric.VERSION, self._tier.model, dict(self._routes), instance.repo]
         return digest_of([*asked, instance.problem])
 
-    def _request_rating(self, instance: Instance, key: str) -> None:
-        model = self._models.for_ratings(self._name, instance)
+    def _request_rating(self, instance: Instance, key: str, seat: BatchSeat | None = None) -> None:
+        model = self._models.for_ratings(self._name, instance, seat)
         messages = [Message(role="user", content=self._prompt(instance))]
         limits = CallLimits(
             max_output_tokens=min(MAX_OUTPUT_TOKENS, self._tier.max_output_tokens),
@@ -110,8 +151,9 @@ class IssueRater:
                 messages += [answer.message, Message(role="user", content=f"{error}. Once more.")]
                 continue
             row = {"key": key, "instance_id": instance.id, "answer": text, "usd": str(answer.usd)}
-            jsonl.append_value(self._answers, {**row, "model": answer.model})
-            self._known[key] = text
+            with self._writing:
+                jsonl.append_value(self._answers, {**row, "model": answer.model})
+                self._known[key] = text
             return
 
     def _prompt(self, instance: Instance) -> str:
