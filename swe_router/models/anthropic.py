@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -33,6 +34,7 @@ STREAM_ABOVE = 20_000
 """Output caps above this are streamed: an idle connection would not live through the wait."""
 OPTIONS = ("effort", "thinking", "cache_ttl", "parallel_tool_calls", *call_options.COMMON)
 
+_log = logging.getLogger(__name__)
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
@@ -55,6 +57,8 @@ class AnthropicModel:
     ) -> None:
         call_options.check_options(tier, OPTIONS)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
+        self._logged = ""
+        """Terms without a listed price that were logged last."""
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
@@ -251,6 +255,7 @@ class AnthropicModel:
             tool_calls=calls,
             kept=tuple(content) if thought else (),
         )
+        self._log_unlisted(body.get("usage"))
         return Completion(
             message=message,
             usage=token_usage.anthropic_usage(body.get("usage"), seconds, ttl),
@@ -259,6 +264,18 @@ class AnthropicModel:
             model=str(body.get("model") or ""),
             request_id=http_calls.redact_key(headers.get("request-id", ""), self._key),
         )
+
+    def _log_unlisted(self, usage: Any) -> None:
+        """Log that Anthropic bills a call otherwise than the price table says, once."""
+        terms = "" if self._tier.base_url else token_usage.unlisted_terms(usage)
+        if terms and terms != self._logged:
+            self._logged = terms
+            _log.warning(
+                "%s answered with %s, which is billed higher than listed: set this default of your"
+                " workspace back, or give the tier a price of its own",
+                self._tier.model,
+                terms,
+            )
 
 
 def _begun(stream: Any) -> bool:

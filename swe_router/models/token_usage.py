@@ -23,6 +23,14 @@ _WRITES_BY_LIFE = ("cache_creation", "cache_creation_token_details")
 _1H = "ephemeral_1h_input_tokens"
 
 
+_LISTED_TERMS = {
+    "inference_geo": ("global", "not_available"),
+    "speed": ("standard",),
+    "service_tier": ("standard", "batch"),
+}
+"""Terms of an Anthropic usage that the price table has; others cost more (``us``: 1.1 times)."""
+
+
 class InvalidUsage(ValueError):
     """A usage that is nonsense counts as none: the answer stays, charged as reserved."""
 
@@ -66,6 +74,17 @@ def anthropic_usage(usage: Any, seconds: float, ttl: str) -> Usage:
         )
     except InvalidUsage:
         return Usage(seconds=seconds)
+
+
+def unlisted_terms(usage: Any) -> str:
+    """Terms of a call, as Anthropic's usage has them, at which the price table does not hold."""
+    table = usage if isinstance(usage, Mapping) else {}
+    found = {name: table.get(name) for name in _LISTED_TERMS}
+    return ", ".join(
+        f"{name} {value[:20]!r}"
+        for name, value in found.items()
+        if isinstance(value, str) and value and value not in _LISTED_TERMS[name]
+    )
 
 
 def chat_usage(usage: Any, seconds: float) -> Usage:

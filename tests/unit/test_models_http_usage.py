@@ -156,3 +156,22 @@ def test_what_is_written_for_an_hour_is_counted_apart(httpserver, ttl, writes, k
     url = httpserver.url_for("").rstrip("/")
     used = model("anthropic", url, options={"cache_ttl": ttl}).complete(TALK, limits=LIMITS).usage
     assert (used.cache_write_tokens, used.cache_write_1h_tokens) == (20, kept_1h)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"inference_geo": "us", "service_tier": "standard"}, "inference_geo 'us'"),
+        ({"speed": "fast"}, "speed 'fast'"),
+        ({"inference_geo": "global", "speed": "standard", "service_tier": "batch"}, ""),
+        ({"inference_geo": None, "speed": 7}, ""),
+    ],
+)
+def test_terms_that_are_billed_higher_than_listed_are_named_once(terms, said, caplog):
+    body = reply("anthropic", usage={"input_tokens": 10, "output_tokens": 5, **terms})
+    client = model("anthropic", "")
+    for _ in range(2):
+        assert client._read(body, {}, 1.0, "5m").usage.input_tokens == 10
+    assert [one.getMessage().split(",")[0] for one in caplog.records] == (
+        [f"claude-sonnet-5-5 answered with {said}"] if said else []
+    )
