@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
-from swe_router.prices import PriceRate, charged_usd
+from swe_router.prices import USD_QUANTUM, PriceRate, charged_usd
 from swe_router.records import Completion, ReturnedCost, Usage
 
 MAX_PRICE_DIFFERENCE = Decimal("0.01")
 """Share of the listed cost by which a returned cost may differ without a remark."""
+MAX_DEARER = Decimal(4)
+"""A gateway that says more of one call is not believed of the next ones."""
 _NO_DIGITS = str.maketrans("", "", "0123456789.-E")
 NO_USAGE = "the provider gave no usage: charged as reserved"
 MAX_COUNT_RATIO = 8
@@ -30,10 +32,13 @@ class CallBound:
     seconds: float
     hour: bool = True
     """It may ask for its prompt to be kept for an hour."""
+    dearer: Decimal = Decimal(1)
+    """How many times the listed cost its gateway was seen to return."""
 
     def max_usd(self, rate: PriceRate) -> Decimal:
         """USD of the dearest call within these bounds: what is reserved."""
-        return rate.max_usd(self.prompt_tokens, self.output_tokens, self.seconds, hour=self.hour)
+        most = rate.max_usd(self.prompt_tokens, self.output_tokens, self.seconds, hour=self.hour)
+        return (most * self.dearer).quantize(USD_QUANTUM, rounding=ROUND_UP)
 
     def max_usage(self, rate: PriceRate) -> Usage:
         """The usage of that call."""
@@ -47,6 +52,14 @@ class AnswerPricer:
         self._rate = rate
         self._noted: set[str] = set()
         """Kinds of remarks on returned costs that were logged."""
+        self.dearer = Decimal(1)
+        """How many times the listed cost the gateway returned at most, up to ``MAX_DEARER``."""
+
+    def learn(self, returned: ReturnedCost | None) -> None:
+        """Reserve for later calls by what the gateway really takes, where that is more."""
+        if returned is not None and returned.listed:
+            ratio = (returned.usd / returned.listed).quantize(MAX_PRICE_DIFFERENCE, ROUND_UP)
+            self.dearer = min(MAX_DEARER, max(self.dearer, ratio))
 
     def priced(self, answer: Completion, bound: CallBound) -> tuple[Completion, str]:
         """The answer with what it is charged, and what the ledger should note of that.

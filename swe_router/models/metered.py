@@ -206,7 +206,8 @@ class MeteredModel:
         """What this call can use at most."""
         prompt = self._bound(messages, tools)
         hour = not self._by_gaps or cache_lifetime.saw_late_call(limits.gaps)
-        return CallBound(prompt, limits.max_output_tokens, limits.seconds, hour)
+        dearer = self._pricer.dearer
+        return CallBound(prompt, limits.max_output_tokens, limits.seconds, hour, dearer)
 
     def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """Most prompt tokens of this request: what was measured, and the bytes added since."""
@@ -230,6 +231,7 @@ class MeteredModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], answer: Completion
     ) -> None:
         """What an answer tells of the size of the requests that go on from it."""
+        self._pricer.learn(answer.returned)
         self._outputs[answer.message.fingerprint()] = answer.usage.output_tokens
         if answer.usage.prompt_tokens:
             tokens = answer.usage.prompt_tokens + answer.usage.output_tokens

@@ -319,3 +319,25 @@ def test_a_dearest_rate_holds_for_every_length_of_a_prompt():
 def test_fallbacks_where_nobody_takes_them_are_refused():
     with pytest.raises(ValueError, match="gateways openrouter, litellm"):
         tier("azure", "https://x.openai.azure.com/openai/v1", fallbacks=("gpt-4o",))
+
+
+def worst_after(folder, cost):
+    """What a call reserves after one that the gateway says cost so much; listed: 0.00002."""
+    folder.mkdir()
+    with GatewayServer("litellm", headers={"x-litellm-response-cost": cost}) as server:
+        model, _ = metered(folder, client("litellm", server.url))
+        model.complete(ASK, limits=LIMITS)
+        again = model.worst(ASK, (), LIMITS)
+        assert model.complete(ASK, limits=LIMITS).message.content == "ok"
+    return again
+
+
+def test_later_calls_are_reserved_for_by_what_a_gateway_really_takes(tmp_path):
+    """Priced at half, each call of a gateway would else be charged less than it costs."""
+    usual = worst_after(tmp_path / "a", "0.00002")
+    assert worst_after(tmp_path / "b", "0.00004") == 2 * usual
+    assert worst_after(tmp_path / "c", "0.00001") == usual
+
+
+def test_one_absurd_cost_does_not_end_an_attempt(tmp_path):
+    assert worst_after(tmp_path / "a", "7") == 4 * worst_after(tmp_path / "b", "0.00002")
