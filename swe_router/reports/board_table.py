@@ -87,7 +87,7 @@ def leaderboard_view(facts: Mapping[str, Any]) -> Group:
     names = row_labels(facts)
     systems = short_names([rung["system"] for rung in facts["ladder"]])
     chain = " -> ".join(
-        f"{systems[r['system']]} ({r['rate']:.1%}, ${r['usd_per_issue']:.3f})"
+        f"{systems[r['system']]} ({r['rate']:.1%}, ${r['usd_per_issue']:.3f}{_cache_words(r)})"
         for r in facts["ladder"]
     )
     played = [row for row in facts["rows"] if row["rate"] is not None]
@@ -105,6 +105,16 @@ def leaderboard_view(facts: Mapping[str, Any]) -> Group:
         Text(_operating_point(facts["verifier_map"], systems)),
         *notes,
     )
+
+
+def _cache_words(rung: Mapping[str, Any]) -> str:
+    """What a cache did in a system's recorded runs; empty where that is unknown."""
+    used = rung.get("cache")
+    if not used:
+        return ""
+    saved = used["saved_usd_per_issue"]
+    words = f", {used['share']:.0%} read from a cache"
+    return words if saved is None else f"{words}, ${saved:.3f} saved"
 
 
 def _table(

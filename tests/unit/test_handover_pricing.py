@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, leaderboard_rows
 from swe_router.outcomes.simulation import verifier_model
@@ -18,6 +19,7 @@ from swe_router.outcomes.simulation.stage import build_simulation
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 from swe_router.policies.cascade import Cascade
 from swe_router.prices import rate_for
+from swe_router.reports.board_table import leaderboard_view
 from tests.doubles.recorded import features, table
 
 MODEL, DAY = "claude-sonnet-4-5-20250929", "2025-10-01"
@@ -163,3 +165,26 @@ def test_two_modes_are_two_policies():
     assert one.signature != two.signature
     again = play(Cascade(on.ladder), on)
     assert again.signature == one.signature
+
+
+def test_the_board_says_what_a_cache_read_and_saved_where_the_rows_tell():
+    """10,000 of 40,000 tokens read: each saves the price of input less that of reading."""
+    rows = (
+        replace(row, model=MODEL, price_date=DAY, input_tokens=30_000, cache_read_tokens=10_000)
+        for row in table().rows
+    )
+    known = OutcomeTable(tuple(rows), "made")
+    facts = leaderboard_rows(known, features(known), asked("cascade"))
+    saved = float(10_000 * (BAND.input - BAND.cache_read) / 1_000_000)
+    for rung in facts["ladder"]:
+        assert rung["cache"]["share"] == 0.25
+        assert rung["cache"]["saved_usd_per_issue"] == pytest.approx(saved)
+    console = Console(width=200)
+    with console.capture() as got:
+        console.print(leaderboard_view({**facts, "table": "made"}))
+    assert "25% read from a cache, $0.027 saved" in " ".join(got.get().split())
+    unpriced = OutcomeTable(tuple(replace(one, price_date="") for one in known.rows), "made")
+    bare = leaderboard_rows(unpriced, features(unpriced), asked("cascade"))["ladder"]
+    assert bare[0]["cache"] == {"share": 0.25, "saved_usd_per_issue": None}
+    untold = leaderboard_rows(table(), features(table()), asked("cascade"))["ladder"]
+    assert untold[0]["cache"] is None, "an unknown share is not 0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,16 +12,19 @@ from typing import Any
 import numpy as np
 
 from swe_router import plugins
+from swe_router.estimates.caching.cache_use import saved_usd
 from swe_router.outcomes.leaderboard import scoring, verdict_words
 from swe_router.outcomes.leaderboard.verifier_map import verifier_map
 from swe_router.outcomes.simulation import ladders
 from swe_router.outcomes.simulation.entries import HANDED, Terms, entries
+from swe_router.outcomes.simulation.handover_cost import Unpriced, rate_of_row
 from swe_router.outcomes.simulation.oracle_policies import live, oracles
 from swe_router.outcomes.simulation.stage import Simulation, build_simulation
 from swe_router.outcomes.simulation.verifier_model import VerifierModel
 from swe_router.outcomes.tables.issue_data import features_of_table, has_texts
-from swe_router.outcomes.tables.table import OutcomeTable
-from swe_router.records import Features
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
+from swe_router.prices import PriceRate
+from swe_router.records import Features, Usage
 from swe_router.stats import bootstrap
 from swe_router.stats.hull import hull_at
 
@@ -124,7 +128,48 @@ def _single_system_row(
         "rate": float(field.rate[k]),
         "usd_per_issue": float(field.cost[k]),
         "limit_usd": float(simulation.ladder[k].budget.dollars),
+        "cache": _cache_facts(simulation, simulation.ladder[k].arm.model),
     }
+
+
+def _cache_facts(simulation: Simulation, system: str) -> dict[str, Any] | None:
+    """What a cache did in the recorded runs of a system; None where no row tells its reads.
+
+    ``saved_usd_per_issue`` is against no cache at the list prices of the rows' days, by the sums of
+    a run; None where the model or the day is unknown.
+    """
+    rows = [
+        row
+        for one in simulation.features
+        for row in simulation.table.runs.get((one.instance_id, system), ())
+        if row.cache_read_tokens is not None and row.input_tokens is not None
+    ]
+    usages = [_usage(row) for row in rows]
+    prompt = sum(usage.prompt_tokens for usage in usages)
+    if not prompt:
+        return None
+    saved = None
+    with contextlib.suppress(Unpriced):
+        pairs = zip(usages, rows, strict=True)
+        saved = sum((saved_usd(usage, _first_band(row)) for usage, row in pairs), Decimal(0))
+    return {
+        "share": round(sum(usage.cache_read_tokens for usage in usages) / prompt, 4),
+        "saved_usd_per_issue": None if saved is None else float(saved / len(rows)),
+    }
+
+
+def _first_band(row: OutcomeRow) -> PriceRate:
+    """The rate of a row's calls: dearer bands go by one call's prompt, and a row has sums."""
+    rate = rate_of_row(row)
+    return rate.model_copy(update={"bands": rate.bands[:1]})
+
+
+def _usage(row: OutcomeRow) -> Usage:
+    return Usage(
+        input_tokens=row.input_tokens or 0,
+        cache_read_tokens=row.cache_read_tokens or 0,
+        cache_write_tokens=row.cache_write_tokens or 0,
+    )
 
 
 def _sort_key(line: Mapping[str, Any]) -> tuple[int, float, str]:

@@ -37,7 +37,7 @@ def reread(earlier: OutcomeRow, later: OutcomeRow, mode: Handover) -> Decimal:
     prefix = -(-NOTES_BYTES // BYTES_PER_TOKEN) if mode == "notes" else last_prompt(earlier)
     if later.steps is None:
         raise Unpriced(f"tokens/price: the calls of {_named(later)} are not known")
-    rate = _rate(later)
+    rate = rate_of_row(later)
     first = rate.usd(Usage(input_tokens=prefix))
     cached = rate.usd(Usage(cache_read_tokens=prefix))
     again = first if later.cache_read_tokens == 0 else cached
@@ -58,7 +58,8 @@ def last_prompt(row: OutcomeRow) -> int:
     return min(total, -(-2 * total // row.steps))
 
 
-def _rate(row: OutcomeRow) -> PriceRate:
+def rate_of_row(row: OutcomeRow) -> PriceRate:
+    """List price of a row's model on the day of its prices. Raises ``Unpriced``."""
     if not row.model or not row.price_date:
         missing = "day of the prices" if row.model else "model"
         raise Unpriced(f"tokens/price: the {missing} of {_named(row)} is not known")
