@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from decimal import Decimal
 
 import pytest
 
 from swe_router.ledger import log_reader
-from tests.doubles.batch_server import BatchServer, Fault
+from tests.doubles.batch_server import BatchServer, Fault, HandClock
 from tests.doubles.batched import DIALECTS
 from tests.doubles.fleet import Fleet, billed_usd, in_a_process, talking
 
@@ -116,11 +117,25 @@ def test_the_cap_holds_with_all_calls_out(tmp_path):
     assert set(fleet.ends.values()) == {"steps"}, "those that waited for money got it"
 
 
+def work_until_sent(fleet, clock):
+    """The run is stopped once its first batch is out; then the provider's time goes on."""
+
+    def stop():
+        while not any("calls sent" in line for line in fleet.notices):
+            time.sleep(0.01)
+        fleet.stopping.set()
+
+    threading.Thread(target=stop, daemon=True).start()
+    fleet.work()
+    clock.now += 10
+    fleet.server.delays = (0, 0)
+
+
 def test_a_stop_leaves_the_batches_out_and_the_next_process_uses_their_answers(tmp_path):
-    with provider(delays=(0.6, 0.8)) as server:
+    clock = HandClock()
+    with provider(clock=clock, delays=(5, 9)) as server:
         fleet = Fleet(tmp_path / "run", server)
-        threading.Timer(0.4, fleet.stopping.set).start()
-        fleet.work()
+        work_until_sent(fleet, clock)
         out = fleet.ledger().batches.out()
         assert [len(batch.calls) for batch in out] == [15]
         assert all("is out in batch msgbatch_0000" in why for why in fleet.ends.values())
@@ -132,10 +147,10 @@ def test_a_stop_leaves_the_batches_out_and_the_next_process_uses_their_answers(t
 
 
 def test_the_next_process_collects_though_it_sends_no_batches(tmp_path):
-    with provider(delays=(0.6, 0.8)) as server:
+    clock = HandClock()
+    with provider(clock=clock, delays=(5, 9)) as server:
         fleet = Fleet(tmp_path / "run", server, size=5)
-        threading.Timer(0.4, fleet.stopping.set).start()
-        fleet.work()
+        work_until_sent(fleet, clock)
         successor = Fleet(tmp_path / "run", server, size=5, sends=False)
         successor.work()
         steps = check_books(successor, server)
@@ -144,10 +159,10 @@ def test_the_next_process_collects_though_it_sends_no_batches(tmp_path):
 
 
 def test_an_answer_that_came_when_nobody_asked_serves_its_attempt_later(tmp_path):
-    with provider(delays=(0.6, 0.8), in_flight=5.0) as server:
+    clock = HandClock()
+    with provider(clock=clock, delays=(5, 9)) as server:
         fleet = Fleet(tmp_path / "run", server, size=5)
-        threading.Timer(0.4, fleet.stopping.set).start()
-        fleet.work()
+        work_until_sent(fleet, clock)
         Fleet(tmp_path / "run", server, size=0).work()
         state = log_reader.read_ledger(fleet.folder / "ledger.jsonl")
         assert [call.unused for call in state.calls.values()] == [True] * 5
