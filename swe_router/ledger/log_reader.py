@@ -32,8 +32,8 @@ def read_ledger(path: Path) -> LedgerState:
 def call_spans(path: Path) -> dict[str, list[tuple[float, float]]]:
     """Tier -> begin and end (Unix seconds) of each of its answered calls, for how they overlap.
 
-    The end is when the call was settled, the begin so many seconds before as the usage says.
-    Raises ``UsageError`` as ``read_ledger`` does.
+    The end is when the call was settled, the begin so many seconds before as the usage says; a
+    call without either is left out. Raises ``UsageError`` as ``read_ledger`` does.
     """
     tiers: dict[str, str] = {}
     spans: dict[str, list[tuple[float, float]]] = {}
@@ -41,9 +41,9 @@ def call_spans(path: Path) -> dict[str, list[tuple[float, float]]]:
     def take(entry: Mapping[str, Any]) -> None:
         if entry["op"] == "reserve":
             tiers[entry["id"]] = entry["tier"]
-        elif entry["op"] == "settle" and entry["id"] in tiers:
+        elif entry["op"] == "settle" and entry["id"] in tiers and "at" in entry:
             end = float(entry["at"])
-            seconds = float(entry["usage"]["seconds"])
+            seconds = float((entry.get("usage") or {}).get("seconds", 0))
             spans.setdefault(tiers[entry["id"]], []).append((end - seconds, end))
 
     _each_entry(path, take)

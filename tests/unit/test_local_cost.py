@@ -87,6 +87,14 @@ def test_calls_of_a_ledger_have_their_begin_and_end(tmp_path):
     assert call_spans(tmp_path / "ledger.jsonl") == {"local": [(101.5, 104.0)]}
 
 
+def test_a_ledger_without_times_has_no_spans_and_is_not_damaged(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(
+        '{"op":"reserve","id":"r1","tier":"local"}\n{"op":"settle","id":"r1","usd":"1"}\n'
+    )
+    assert call_spans(path) == {}
+
+
 def test_an_owned_tier_is_billed_at_what_its_hour_costs():
     tier = load("hybrid", sets=["tiers.local.price=owned"]).tiers["local"]
     with pytest.raises(UsageError, match=r"tiers\.local\.price = \"owned\" needs your hardware"):

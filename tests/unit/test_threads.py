@@ -87,6 +87,8 @@ WAITED_FOR_ALONE = {
     "codegraph/repo_building.py": "asks a server, before a run",
     "grading/official.py": "asks Docker; the evaluation itself is in a group of its own",
     "instances/rows.py": "asks the hub, before a run",
+    "serving/cards.py": "asks the driver of the GPUs, before a server",
+    "serving/guard.py": "lists processes, in a session of its own",
     "sandboxes/local.py": "tries the walls, before a run",
 }
 """Where a child may hear of a Ctrl-C: the main thread waits for it, and hears of it too."""
