@@ -31,6 +31,12 @@ CLOCK_SKEW = 600.0
 """Seconds by which a provider's clock may be behind ours."""
 MAX_PAGES = 50
 """Pages of a listing that are looked through for one batch."""
+USUAL_PARAMETERS = frozenset(
+    {"temperature", "seed", "tool_choice", "parallel_tool_calls", "reasoning", "reasoning_effort",
+     "verbosity", "thinking", "output_config", "max_tokens", "max_completion_tokens",
+     "max_output_tokens", "prompt_cache_key"}
+)  # fmt: skip
+"""What an item is taken to have been sent with where its body is not known any more."""
 _REJECTED = frozenset({503, 529})
 """Statuses of 500 and above with which a server takes nothing on."""
 
@@ -170,7 +176,7 @@ def error_of(
         error if isinstance(error, str) else json.dumps(error, ensure_ascii=False, default=str), key
     )
     found = error_mapping.to_model_error(
-        fault, status, f"in a batch: {text}", sent=body or {}, billed=False
+        fault, status, f"in a batch: {text}", sent=body or USUAL_PARAMETERS, billed=False
     )
     found.refusal = http_calls.redact(found.refusal, key)
     return found

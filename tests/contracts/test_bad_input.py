@@ -24,13 +24,14 @@ from swe_router.errors import (
     Unauthorised,
 )
 from swe_router.ledger import Ledger
+from swe_router.model_abilities import BatchItem
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import CallLimits
 from tests.doubles import batch_bodies
 from tests.doubles.batch_http import KEY, PAGE, Fault
 from tests.doubles.batch_server import BatchServer
-from tests.doubles.batched import BASH, BATCH, DIALECTS, TALK, collected, model_at
+from tests.doubles.batched import BASH, BATCH, DIALECTS, TALK, collected, items_of, model_at
 
 RATE = prices.flat_rate(Decimal(2), Decimal(10), source="s", on=datetime.date(2026, 11, 24))
 LIMITS = CallLimits(max_output_tokens=2000, timeout=60)
@@ -168,6 +169,20 @@ def test_an_item_of_a_batch_fails_with_the_class_of_a_live_call_and_is_never_bil
     assert KEY not in str(answer.outcome) + answer.outcome.refusal
     assert not answer.outcome.billed
     assert not bill
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_resume_that_has_no_bodies_gives_an_items_error_the_same_class(dialect, row):
+    status, error, _ = error_of(row, dialect)
+    fate = {**error, "status": status}
+    with BatchServer(dialect, fate=lambda name, body: fate) as server:
+        service = model_at(server).batches()
+        batch_id = service.submit(items_of(service, 1), token=BATCH)
+        bare = [BatchItem(f"{BATCH}-0", LIMITS.max_output_tokens)]
+        (answer,) = service.collect(batch_id, bare)
+    assert type(answer.outcome) is row.kind
+    assert not answer.learned
 
 
 def refused_reply(dialect, service):

@@ -122,6 +122,32 @@ def test_an_items_own_error_has_the_class_of_a_live_one_and_costs_nothing(dialec
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_parameter_that_is_refused_in_a_batch_is_left_out_of_the_next_one(dialect):
+    """Every item that was refused for it is to be sent again, not the first alone."""
+    why = "Unsupported parameter: 'tool_choice' is not supported with this model."
+    error = {"type": "invalid_request_error", "param": "tool_choice", "message": why}
+
+    def fate(name, body):
+        return {**error, "status": 400} if "tool_choice" in body else "answer"
+
+    must = LIMITS.model_copy(update={"tool_choice": "required"})
+    with BatchServer(dialect, fate=fate) as server:
+        service = service_at(server)
+
+        def made():
+            return [service.item(f"{BATCH}-{n}", TALK, (BASH,), limits=must) for n in range(3)]
+
+        _, refused = collected(service, made())
+        assert {type(answer.outcome) for answer in refused.values()} == {SettingRefused}
+        assert all(answer.learned for answer in refused.values())
+        again = made()
+        assert all("tool_choice" not in item.body for item in again)
+        _, answers = collected(service, again, token="second")
+    assert {answer.end for answer in answers.values()} == {"answered"}
+    assert len(server.bill) == 3
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_expires_was_not_processed_and_the_rest_is_answered(dialect):
     clock = HandClock()
     with BatchServer(dialect, delays=(0, 9), seed=3, expires=4, clock=clock) as server:
