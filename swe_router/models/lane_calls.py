@@ -107,9 +107,15 @@ class BatchUnderWay:
     """Its end was asked for here."""
     cancel_sent: bool = False
 
+    sent: dict[str, BatchItem] = field(default_factory=dict)
+    """Custom id -> what this process sent: a refusal is read by what it refuses."""
+
     def items(self) -> list[BatchItem]:
-        """Its calls, as far as ``find`` and ``collect`` need them."""
-        return [BatchItem(name, call.bound.output_tokens) for name, call in self.calls.items()]
+        """Its calls as they were sent; of an earlier process's, what is known of them."""
+        return [
+            self.sent.get(name) or BatchItem(name, call.bound.output_tokens)
+            for name, call in self.calls.items()
+        ]
 
 
 def custom_id(token: str, reservation: str) -> str:

@@ -136,6 +136,7 @@ class LaneState:
             if left:
                 known = {call.reservation: call.known() for call in batch.calls.values()}
                 self._book.send(batch.token, batch.tier, known)
+                batch.sent = {item.custom_id: item for item in left}
                 self.out[batch.token] = batch
                 gone = set(map(id, batch.calls.values()))
                 self.pending = [call for call in self.pending if id(call) not in gone]

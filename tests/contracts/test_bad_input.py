@@ -185,6 +185,33 @@ def test_a_resume_that_has_no_bodies_gives_an_items_error_the_same_class(dialect
     assert not answer.learned
 
 
+@pytest.mark.parametrize("dialect", ["chat", "responses"])
+def test_a_resume_that_has_no_bodies_tells_a_setting_from_a_conversation(dialect):
+    why = "Unsupported parameter: 'tool_choice' is not supported with this model."
+    fate = {"type": "invalid_request_error", "param": "tool_choice", "message": why, "status": 400}
+    with BatchServer(dialect, fate=lambda name, body: fate) as server:
+        service = model_at(server).batches()
+        batch_id = service.submit(items_of(service, 1), token=BATCH)
+        (answer,) = service.collect(batch_id, [BatchItem(f"{BATCH}-0", 2000)])
+    assert type(answer.outcome) is SettingRefused
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_answer_that_the_window_cut_off_says_so_in_a_batch_too(dialect):
+    def answer(body, service):
+        reply = batch_bodies.reply(dialect, tokens=(95_000, 900), service=service)
+        if dialect == "anthropic":
+            reply["stop_reason"] = "max_tokens"
+        elif dialect == "chat":
+            reply["choices"][0]["finish_reason"] = "length"
+        else:
+            reply |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        return reply
+
+    item, _ = in_batch(dialect, answer=answer)
+    assert item.outcome.stop == "window"
+
+
 def refused_reply(dialect, service):
     reply = batch_bodies.reply(dialect, text="I cannot help with that.", service=service)
     if dialect == "anthropic":

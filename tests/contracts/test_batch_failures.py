@@ -6,8 +6,10 @@ import pytest
 
 from swe_router.errors import (
     BadReply,
+    ContextTooLong,
     NoAnswer,
     NoCredit,
+    NotProcessed,
     Overloaded,
     RateLimited,
     SettingRefused,
@@ -15,7 +17,7 @@ from swe_router.errors import (
 )
 from swe_router.models.batch_calls import BatchSeconds
 from tests.doubles.batch_http import KEY, PAGE, Fault
-from tests.doubles.batch_server import BatchServer
+from tests.doubles.batch_server import BatchServer, HandClock
 from tests.doubles.batched import BATCH, DIALECTS, collected, ended, items_of, service_at, take
 
 STEPS = ("submit", "poll", "collect", "cancel", "find")
@@ -164,3 +166,67 @@ def test_a_server_without_a_batch_api_says_so(dialect):
         with pytest.raises(SettingRefused, match="has no batch API: run without --batch") as caught:
             service.submit(items_of(service), token=BATCH)
     assert not caught.value.billed
+
+
+def test_a_file_that_was_not_uploaded_makes_no_batch():
+    lost = Fault(acts=True, hangs_up=True)
+    with BatchServer("chat", fault=lambda method, path, n: lost) as server:
+        service = service_at(server)
+        with pytest.raises(NoAnswer) as caught:
+            service.submit(items_of(service), token=BATCH)
+    assert not caught.value.billed
+    assert not server.batches
+
+
+QUEUE = {
+    "code": "token_limit_exceeded",
+    "line": None,
+    "message": "Enqueued token limit reached for gpt-4o in organization org-1. Limit: 90,000"
+    " enqueued tokens. Please try again once some in_progress batches have been completed.",
+}
+LINE = {"code": "invalid_request_error", "line": 2, "message": "prompt is too long: 9 > 8 maximum"}
+
+
+@pytest.mark.parametrize("dialect", ["chat", "responses"])
+@pytest.mark.parametrize(
+    ("error", "kinds"),
+    [(QUEUE, [RateLimited] * 3), (LINE, [NotProcessed, ContextTooLong, NotProcessed])],
+    ids=["the queue is full", "one line is wrong"],
+)
+def test_a_batch_that_failed_as_a_whole_has_errors_of_its_lines_or_of_all(dialect, error, kinds):
+    with BatchServer(dialect) as server:
+        service = service_at(server)
+        items = items_of(service)
+        batch_id = service.submit(items, token=BATCH)
+        batch = server.batches[batch_id]
+        batch.failed, batch.ended_at = [error], batch.created
+        state = service.poll(batch_id)
+        answers = {answer.custom_id: answer for answer in service.collect(batch_id, items)}
+    assert state.phase == "ended"
+    assert error["message"] in state.failed
+    assert [type(answers[item.custom_id].outcome) for item in items] == kinds
+    assert not any(answer.outcome.billed for answer in answers.values())
+
+
+@pytest.mark.parametrize("dialect", ["chat", "responses"])
+def test_a_cancelled_batch_that_shows_less_than_it_answered_may_have_been_billed(dialect):
+    clock = HandClock()
+    fates = {f"{BATCH}-0": "absent"}
+    with BatchServer(
+        dialect,
+        delays=(0, 9),
+        seed=3,
+        in_flight=4,
+        clock=clock,
+        fate=lambda name, body: fates.get(name, "answer"),
+    ) as server:
+        service = service_at(server)
+        items = items_of(service, 6)
+        batch_id = service.submit(items, token=BATCH)
+        server.batches[batch_id].items[0].ready = clock.now
+        service.cancel(batch_id)
+        clock.now += 5
+        answers = {answer.custom_id: answer for answer in service.collect(batch_id, items)}
+    missing = answers[f"{BATCH}-0"]
+    assert (missing.end, missing.outcome.billed) == ("absent", True)
+    assert {answer.end for answer in answers.values()} >= {"absent", "answered", "cancelled"}

@@ -84,6 +84,24 @@ def test_a_fleet_ends_exact_whatever_becomes_of_its_items(tmp_path, seed):
     assert {one.service for one in server.bill} == {step.completion.service for step in steps}
 
 
+def test_a_fleet_whose_parameter_is_refused_goes_on_without_it(tmp_path):
+    """What a batch was sent with is known when its refusals are read."""
+    why = "Unsupported parameter: 'tool_choice' is not supported with this model."
+    error = {"type": "invalid_request_error", "param": "tool_choice", "message": why}
+
+    def fate(name, body):
+        return {**error, "status": 400} if "tool_choice" in body else "answer"
+
+    with provider("chat", fate=fate) as server:
+        fleet = Fleet(tmp_path / "run", server, size=4, steps=2)
+        fleet.work()
+        steps = [step for n in range(4) for step in fleet.steps_of(f"demo__calc-{n}")]
+        assert fleet.ledger().figures().settled == billed_usd(server)
+    assert set(fleet.ends.values()) == {"steps"}
+    assert {step.completion.service for step in steps} == {"batch"}
+    assert [len(batch.items) for batch in server.batches.values()] == [4, 4, 4]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_call_past_its_time_is_made_live_and_both_are_paid_once(tmp_path, seed):
     """The batch is cancelled then; what it was billed by that time is on the books, as unused."""
