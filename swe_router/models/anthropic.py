@@ -14,8 +14,6 @@ import httpx2
 from swe_router import model_facts
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
 from swe_router.models import (
-    anthropic_batches,
-    batch_calls,
     cache_lifetime,
     cache_marks,
     call_options,
@@ -25,6 +23,7 @@ from swe_router.models import (
     server_quirks,
     token_usage,
 )
+from swe_router.models.batches import anthropic_batches, batch_calls
 from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec
 from swe_router.settings import Tier
 

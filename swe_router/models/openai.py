@@ -13,15 +13,14 @@ import openai
 from swe_router import model_facts
 from swe_router.errors import Unauthorised
 from swe_router.models import (
-    batch_calls,
     call_options,
     chat,
     gateway_calls,
     http_calls,
-    openai_batches,
     responses,
     server_quirks,
 )
+from swe_router.models.batches import batch_calls, openai_batches
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 

@@ -19,9 +19,9 @@ from swe_router.journal.header import Header
 from swe_router.ledger import Ledger, log_reader
 from swe_router.model_abilities import BatchService, HasBatches
 from swe_router.models import tier_checks
-from swe_router.models.batch_lane import BatchLane, LaneTimes
-from swe_router.models.batched_model import BatchSeat
-from swe_router.models.lockstep import Lockstep
+from swe_router.models.batches.batch_lane import BatchLane, LaneTimes
+from swe_router.models.batches.batched_model import BatchSeat
+from swe_router.models.batches.lockstep import Lockstep
 from swe_router.models.waiting_model import service_name
 from swe_router.prices import PriceRate
 from swe_router.settings import Settings

@@ -13,7 +13,7 @@ from swe_router.ledger import Ledger
 from swe_router.ledger.holds import CallLedger
 from swe_router.model_abilities import HasBatches
 from swe_router.models import cache_lifetime, tier_checks
-from swe_router.models.batched_model import BatchedModel, BatchItemMaker, BatchSeat
+from swe_router.models.batches.batched_model import BatchedModel, BatchItemMaker, BatchSeat
 from swe_router.models.metered import AnswerStore, MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.models.sampling_seeds import SamplingSeeds

@@ -21,7 +21,7 @@ from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Hold, Ledger
-from swe_router.models.batched_model import BatchSeat
+from swe_router.models.batches.batched_model import BatchSeat
 from swe_router.rate_limits import RatePacer
 from swe_router.records import Arm, Features, Instance, Plan, digest_of
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture

@@ -22,7 +22,7 @@ from swe_router.errors import (
     Unauthorised,
 )
 from swe_router.model_abilities import BatchItem, HasBatches
-from swe_router.models.batch_calls import split_items
+from swe_router.models.batches.batch_calls import split_items
 from swe_router.records import Completion
 from swe_router.settings import Tier
 from tests.doubles import batch_bodies

@@ -15,7 +15,7 @@ from swe_router.errors import (
     SettingRefused,
     Unauthorised,
 )
-from swe_router.models.batch_calls import BatchSeconds
+from swe_router.models.batches.batch_calls import BatchSeconds
 from tests.doubles.batch_http import KEY, PAGE, Fault
 from tests.doubles.batch_server import BatchServer, HandClock
 from tests.doubles.batched import BATCH, DIALECTS, collected, ended, items_of, service_at, take

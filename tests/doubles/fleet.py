@@ -17,9 +17,9 @@ from swe_router.errors import LedgerRefused, ModelError, StillAway
 from swe_router.journal.collected_answers import CollectedAnswers
 from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.ledger import Ledger
-from swe_router.models.batch_lane import BatchLane, LaneTimes
-from swe_router.models.batched_model import BatchedModel, BatchSeat
-from swe_router.models.lockstep import Lockstep
+from swe_router.models.batches.batch_lane import BatchLane, LaneTimes
+from swe_router.models.batches.batched_model import BatchedModel, BatchSeat
+from swe_router.models.batches.lockstep import Lockstep
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.prices import flat_rate

@@ -16,7 +16,7 @@ from swe_router.errors import LedgerRefused, ModelError, UsageError
 from swe_router.features import rubric
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
-from swe_router.models.batched_model import BatchSeat
+from swe_router.models.batches.batched_model import BatchSeat
 from swe_router.rate_limits import RatePacer
 from swe_router.records import CallLimits, Features, Instance, Message, digest_of
 from swe_router.settings import Settings

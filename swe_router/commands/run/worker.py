@@ -14,7 +14,7 @@ from swe_router import jsonl
 from swe_router.journal.header import Header, header_of_run, provenance
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
-from swe_router.models.batched_model import BatchSeat
+from swe_router.models.batches.batched_model import BatchSeat
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
 from swe_router.solve.engine import solve

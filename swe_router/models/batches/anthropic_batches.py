@@ -22,7 +22,7 @@ from swe_router.model_abilities import (
     BatchSizes,
     BatchState,
 )
-from swe_router.models import batch_calls
+from swe_router.models.batches import batch_calls
 from swe_router.records import CallLimits, Message, ToolSpec
 
 SIZES = BatchSizes(items=100_000, size=250_000_000)

@@ -17,9 +17,9 @@ from typing import Any
 from swe_router.errors import BatchGone, ModelError, NotProcessed, StillAway
 from swe_router.ledger import BatchBook
 from swe_router.model_abilities import BatchItem, BatchService
-from swe_router.models.lane_calls import BatchUnderWay, LaneCall, custom_id
-from swe_router.models.lane_state import AnswersOnFile, LaneState
-from swe_router.models.lockstep import Lockstep
+from swe_router.models.batches.lane_calls import BatchUnderWay, LaneCall, custom_id
+from swe_router.models.batches.lane_state import AnswersOnFile, LaneState
+from swe_router.models.batches.lockstep import Lockstep
 from swe_router.prices import PriceRate
 
 _log = logging.getLogger(__name__)

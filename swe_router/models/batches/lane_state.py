@@ -11,7 +11,7 @@ from swe_router.errors import BoundaryError, NotProcessed, StillAway
 from swe_router.ledger import BatchBook
 from swe_router.model_abilities import BatchAnswer, BatchItem
 from swe_router.models.answer_prices import AnswerPricer
-from swe_router.models.lane_calls import (
+from swe_router.models.batches.lane_calls import (
     BatchUnderWay,
     LaneCall,
     LaneEnd,

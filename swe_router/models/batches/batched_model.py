@@ -17,9 +17,9 @@ from swe_router.errors import (
 )
 from swe_router.ledger import CallLedger
 from swe_router.model_abilities import BatchItem
-from swe_router.models.batch_lane import BatchLane
-from swe_router.models.lane_calls import LaneCall, LaneEnd
-from swe_router.models.lockstep import Member
+from swe_router.models.batches.batch_lane import BatchLane
+from swe_router.models.batches.lane_calls import LaneCall, LaneEnd
+from swe_router.models.batches.lockstep import Member
 from swe_router.models.metered import MeteredModel
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
