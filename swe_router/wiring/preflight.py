@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from swe_router import model_abilities, plugins, recorded_verdicts
+from swe_router import model_abilities, plugins, policy_abilities, recorded_verdicts
 from swe_router.agents import manifest, prompts
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.journal import run_inputs
@@ -19,6 +19,7 @@ from swe_router.models import tier_checks
 from swe_router.prices import PriceRate
 from swe_router.records import Instance
 from swe_router.sandboxes.kind_choice import choose_kind
+from swe_router.seams import KeepsDialogue
 from swe_router.settings import Settings, Tier
 from swe_router.wiring import ensemble
 from swe_router.wiring.repositories import check_git
@@ -85,6 +86,7 @@ def run_preflight(
         without_fault(partial(plugins.load_plugin, "verifiers", name))
     without_fault(lambda: _say_missing_logprobs(settings, say))
     without_fault(lambda: ensemble.check_ensemble(settings, say))
+    without_fault(lambda: _check_phases(settings))
     if notice := _unseen_images(settings, instances):
         say(notice)
     sandbox = without_fault(lambda: sandbox_kind(settings))
@@ -165,7 +167,23 @@ def scaffold_digests(settings: Settings) -> dict[str, str]:
     found = prompts.prompt_digests(manifest.read_manifest(settings.scaffold))
     for verifier in run_inputs.verifier_prompts(settings):
         found[f"prompt/{verifier}"] = templates.prompt_digest(verifier)
+    for name in run_inputs.phase_prompts(settings):
+        found[f"prompt/{name}"] = templates.prompt_digest(name)
     return found
+
+
+def _check_phases(settings: Settings) -> None:
+    """Raise ``UsageError`` for a policy with phases and a scaffold that makes its own requests."""
+    kind = plugins.load_plugin("policies", settings.policy.name)
+    strategy = manifest.read_manifest(settings.scaffold).strategy
+    loop = plugins.load_plugin("scaffolds", strategy)
+    keeps = isinstance(loop, KeepsDialogue) and loop.keeps_dialogue
+    if policy_abilities.phase_roles_of(kind) and not keeps:
+        raise UsageError(
+            f"policy {settings.policy.name!r} lets two tiers work on one attempt, which the"
+            f" strategy {strategy!r} of scaffold {settings.scaffold!r} cannot do: choose a scaffold"
+            " with the strategy 'tool-loop', or another policy"
+        )
 
 
 def verifier_tiers(settings: Settings) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from swe_router import settings
 from swe_router.errors import UsageError
+from swe_router.journal import run_inputs
 from swe_router.records import Instance
 from swe_router.wiring import preflight
 
@@ -34,3 +35,39 @@ def test_a_tier_that_no_issue_fits_is_skipped_with_the_reason():
     only = settings.load("demo", sets=[*SETS, 'policy.ladder=["local"]'])
     with pytest.raises(UsageError, match="no tier can be used"):
         preflight.run_preflight(only, [issue("long", 50_000)], said.append)
+
+
+class OwnRequests:
+    """A strategy that makes its own requests."""
+
+    def __init__(self, manifest, *, command_timeout, command_timeout_max):
+        pass
+
+    def solve(self, instance, model, sandbox, budget, context):
+        raise NotImplementedError
+
+
+def test_phases_need_a_scaffold_whose_loop_can_ask_two_tiers(tmp_path):
+    """They were left out without a word: the strong tier was held money for and never asked."""
+    (tmp_path / "mine").mkdir()
+    text = f'strategy = "{__name__}:OwnRequests"\n'
+    (tmp_path / "mine" / "scaffold.toml").write_text(text)
+    sets = [*SETS, f"scaffold={tmp_path / 'mine'}"]
+    one = [issue("short", 100)]
+    preflight.run_preflight(settings.load("demo", sets=sets), one, print)
+    with pytest.raises(UsageError, match=r"'advisor' lets two tiers work .* 'tool-loop'"):
+        preflight.run_preflight(
+            settings.load("demo", sets=[*sets, "policy.name=advisor"]), one, print
+        )
+
+
+def test_a_run_keeps_the_prompts_of_its_phases():
+    """A later prompt would make a resume ask another question than the one that was paid for."""
+    plain = settings.load("demo", sets=SETS)
+    asked = settings.load("demo", sets=[*SETS, "policy.name=plan-execute"])
+    new = preflight.scaffold_digests(asked).keys() - preflight.scaffold_digests(plain).keys()
+    names = {f"prompt/{name}" for name in ("planner", "planner-last", "planner-task", "work-plan")}
+    assert new == names
+    assert (
+        run_inputs.current_inputs(asked).keys() - run_inputs.current_inputs(plain).keys() == names
+    )
