@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -71,6 +72,12 @@ class LedgerLog:
             if self._pid == os.getpid():
                 os.close(self._fd)
             self._pid = -1
+
+    def __del__(self) -> None:
+        # Of another process's descriptor nothing is known here: it is left alone.
+        if self._pid == os.getpid():
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
 
     def _open(self) -> int:
         # A lock taken through an inherited descriptor would be shared with the parent process.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -287,6 +288,7 @@ def test_a_hold_released_with_open_calls_charges_its_own_only(office):
 
 def test_a_closed_ledger_opens_again_where_it_is_used(office):
     book = office.ledger("a")
+    gc.collect()
     before = psutil.Process().num_fds()
     book.close()
     book.close()
@@ -388,3 +390,12 @@ def test_a_ledger_of_no_run_says_nothing_of_one(office, tmp_path):
     assert "run" not in entries(office)[0]
     Ledger(tmp_path / "of.jsonl", D(1), run="seal").close()
     assert read_ledger(tmp_path / "of.jsonl").run == "seal"
+
+
+def test_a_ledger_that_nobody_has_any_more_keeps_no_file_open(tmp_path):
+    gc.collect()
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        Ledger(tmp_path / "ledger.jsonl", Decimal(1)).view()
+        gc.collect()
+    assert psutil.Process().num_fds() == before

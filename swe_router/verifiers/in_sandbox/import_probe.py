@@ -75,9 +75,10 @@ def _import(into: int, root: str, module: str, ready: Any) -> None:
 
 def _child_result(out: int, child: int, seconds: float = _SLOW) -> Any:
     data, ends = b"", time.time() + seconds
+    ready = select.poll()  # select() knows no descriptor above 1023
+    ready.register(out, select.POLLIN | select.POLLHUP)
     while True:
-        ready, _, _ = select.select([out], [], [], max(0.0, ends - time.time()))
-        if not ready:
+        if not ready.poll(max(0.0, ends - time.time()) * 1000):
             break
         piece = os.read(out, 4096)
         if not piece:
