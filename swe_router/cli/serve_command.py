@@ -98,6 +98,8 @@ def serve(
         return 0
     if tools not in {None, "native", "text"}:
         raise UsageError(f"--tools {tools}: native or text")
+    if model is not None and model.startswith("-"):  # ``serve -- OPTIONS`` names no model
+        extra, model = [model, *(extra or ())], None
     options = ServeOptions(
         host=host,
         port=port,

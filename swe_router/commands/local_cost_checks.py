@@ -45,9 +45,13 @@ def _hourly_line(settings: Settings, name: str, hour: Decimal) -> str:
     tier = settings.tiers[name]
     full = local_cost.usd_per_attempt(hour, Decimal(str(tier.attempt_seconds)), tier.concurrency)
     return (
-        f"${hour:.2f} per GPU-hour, shared by {tier.concurrency} as set: an attempt of"
+        f"${hour:.2f} per {_hour_of(tier)}, shared by {tier.concurrency} as set: an attempt of"
         f" {tier.attempt_seconds:.0f} s of calls costs ${full:.4f}, {_break_evens(settings, hour)}"
     )
+
+
+def _hour_of(tier: Tier) -> str:
+    return "GPU-hour" if tier.cards == 1 else f"hour of {tier.cards} GPUs"
 
 
 def _break_evens(settings: Settings, hour: Decimal) -> str:

@@ -99,7 +99,8 @@ def rate_of(name: str, tier: Tier, given: PriceSettings, on: datetime.date) -> P
     if tier.price == "free":
         return prices.free_rate(on)
     if tier.price == "gpu-hour":
-        return prices.gpu_hour_rate(given.usd_per_gpu_hour, tier.concurrency, on)
+        what = "GPU-hour" if tier.cards == 1 else f"hour of {tier.cards} GPUs"
+        return prices.gpu_hour_rate(given.usd_per_gpu_hour * tier.cards, tier.concurrency, on, what)
     if tier.price == "owned":
         if given.hardware is None:
             raise UsageError(

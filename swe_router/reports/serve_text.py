@@ -30,7 +30,7 @@ def plan_view(facts: Mapping[str, Any], tier: str) -> View:
         ("activations, about", estimate["activations"]),
         ("server, about", estimate["server"]),
         ("left for the cache", estimate["cache"]),
-        ("in all", estimate["room"]),
+        ("may be used in all", estimate["room"]),
     ]
     lines = [
         f"{facts['model']} ({facts['precision']})"
@@ -46,6 +46,8 @@ def plan_view(facts: Mapping[str, Any], tier: str) -> View:
         "",
         tier,
     ]
+    if estimate["missing"]:
+        lines.insert(6, f"  {'lacking':<20} {estimate['missing'] / GIB:7.2f} GiB")
     lines += [f"no: {problem}" for problem in facts["problems"]]
     return text_view("\n".join(lines))
 

@@ -48,6 +48,10 @@ CAUSES: tuple[tuple[str, str], ...] = (
         "this vLLM has no such tool parser: leave it out with --tools text, or update vLLM",
     ),
     (
+        r"divisible by tensor parallel size|not aligned with the quantized weight shape",
+        "so many cards cannot share these weights: give other --cards",
+    ),
+    (
         r"unrecognized arguments|invalid choice",
         "this vLLM does not know an option: update it (0.20 or later)",
     ),

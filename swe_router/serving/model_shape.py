@@ -20,6 +20,8 @@ class ModelShape:
     intermediate: int
     """Of the widest feed-forward part that one token passes."""
     vocabulary: int
+    heads: int = 0
+    """Of attention; tensor-parallel cards share them evenly. 0: unknown."""
     kv_heads: int = 0
     head_size: int = 0
     latent: int = 0
@@ -48,6 +50,12 @@ class ModelShape:
         heads = max(1, -(-self.kv_heads // cards))
         return layers * 2 * heads * self.head_size * self.width
 
+    def can_share(self, cards: int) -> bool:
+        """Whether ``cards`` tensor-parallel cards get whole heads, each as many, as vLLM wants."""
+        queries = self.heads % cards == 0
+        keys = not self.kv_heads or self.kv_heads % cards == 0 or cards % self.kv_heads == 0
+        return queries and (keys or bool(self.latent))
+
 
 def shape_of_config(config: Mapping[str, Any]) -> ModelShape:
     """The shape of a model from the tree of its ``config.json``.
@@ -73,6 +81,7 @@ def shape_of_config(config: Mapping[str, Any]) -> ModelShape:
         hidden=hidden,
         intermediate=_intermediate(tree, hidden),
         vocabulary=tree["vocab_size"],
+        heads=tree.get("num_attention_heads") or 0,
         kv_heads=tree.get("num_key_value_heads") or heads,
         head_size=tree.get("head_dim") or hidden // heads,
         latent=latent,

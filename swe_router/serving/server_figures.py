@@ -46,8 +46,7 @@ class ServerClient:
     """The HTTP side of one server."""
 
     def __init__(self, host: str, port: int, key: str) -> None:
-        near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-        self.url = f"http://{near}:{port}"
+        self.url = f"http://{near_host(host)}:{port}"
         self._headers = {"authorization": f"Bearer {key}"}
 
     def is_healthy(self) -> bool:
@@ -110,6 +109,12 @@ class ServerClient:
     def _get(self, path: str, seconds: float) -> httpx2.Response:
         with httpx2.Client(timeout=seconds, trust_env=False) as client:
             return client.get(f"{self.url}{path}", headers=self._headers)
+
+
+def near_host(host: str) -> str:
+    """How this machine names the address that a server listens on, as a URL has it."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{near}]" if ":" in near else near
 
 
 def measure(

@@ -11,6 +11,7 @@ from swe_router import assets
 from swe_router.errors import UsageError
 from swe_router.served_endpoints import KEY_VARIABLE
 from swe_router.serving.presets import ServingChoice
+from swe_router.serving.server_figures import near_host
 from swe_router.serving.vllm_command import served_name
 from swe_router.settings import TIER_NAME, load
 
@@ -19,18 +20,15 @@ BASE_PRESET = "hybrid"
 
 
 def tier_of(
-    choice: ServingChoice, port: int, *, window: int = 0, concurrency: int = 0
+    choice: ServingChoice, host: str, port: int, *, window: int = 0, concurrency: int = 0
 ) -> dict[str, Any]:
-    """The fields of the tier; ``window`` and ``concurrency`` as the server says, if it did.
-
-    The tier's concurrency is per card: an hour of two cards costs two hours of one.
-    """
+    """The fields of the tier; ``window`` and ``concurrency`` as the server says, if it did."""
     preset = choice.preset
     window = window or choice.estimate.window
     tier: dict[str, Any] = {
         "dialect": "vllm",
         "model": served_name(choice),
-        "base_url": f"http://127.0.0.1:{port}/v1",
+        "base_url": f"http://{near_host(host)}:{port}/v1",
         "api_key_env": KEY_VARIABLE,
         "window": window,
         "max_output_tokens": max(256, min(preset.max_output_tokens, window // 4)),
@@ -42,9 +40,8 @@ def tier_of(
         "attempt_steps": 60,
         "attempt_seconds": 1800.0,
         "price": "gpu-hour",
-        "concurrency": max(
-            1, (concurrency or int(choice.estimate.concurrency)) // max(1, choice.cards)
-        ),
+        "concurrency": max(1, concurrency or int(choice.estimate.concurrency)),
+        "cards": choice.cards if choice.cards > 1 else None,
     }
     return {name: value for name, value in tier.items() if value is not None}
 

@@ -17,6 +17,26 @@ PROGRAM_VARIABLE = "SWE_ROUTER_VLLM"
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """No figures of use are sent anywhere."""
 
+_OWN_OPTIONS = {
+    "--api-key": "a key on the command line can be read in ps; give it with --key-file",
+    "--host": "give --host before the --",
+    "--port": "give --port before the --",
+    "--max-model-len": "give --window before the --",
+    "--max-num-seqs": "give --requests before the --",
+    "--tensor-parallel-size": "give --cards before the --",
+    "-tp": "give --cards before the --",
+    "--model": "name the model before the --",
+    "--served-model-name": "the tier names the model as it is served",
+    "--tool-call-parser": "give --tool-parser before the --",
+}
+"""Options of vLLM that ``serve`` sets itself, by which it finds, measures and prices the server."""
+
+
+def own_option(word: str) -> str | None:
+    """How an option of vLLM is given to ``serve`` instead; None for all others."""
+    name = word.partition("=")[0]
+    return _OWN_OPTIONS.get(name.replace("_", "-") if name.startswith("--") else name)
+
 
 @dataclass(frozen=True)
 class ServerCommand:

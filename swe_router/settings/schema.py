@@ -80,6 +80,8 @@ class Tier(Table):
     ``free``: you say that it costs nothing; or a table of your own."""
     concurrency: int = Field(default=1, gt=0)
     """Calls that share the GPU, for ``price = "gpu-hour"`` and ``"owned"``."""
+    cards: int = Field(default=1, gt=0, exclude_if=lambda cards: cards == 1)
+    """GPUs that serve it together, each at ``prices.usd_per_gpu_hour``."""
     retires: datetime.date | None = None
     """Day on which the provider switches the model off."""
     successor: str = ""

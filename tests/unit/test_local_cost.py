@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from swe_router.commands import local_cost_checks
+from swe_router.commands.report import attempt_costs
 from swe_router.errors import UsageError
 from swe_router.estimates import local_cost
 from swe_router.ledger import Ledger
@@ -104,6 +105,21 @@ def test_an_owned_tier_is_billed_at_what_its_hour_costs():
     # 730 USD a month over 730 hours, shared by four.
     assert rate.per_second * 3600 * 4 == pytest.approx(Decimal(1))
     assert "GPU-hour of your own, shared by 4" in rate.source
+
+
+def test_a_tier_on_two_cards_costs_two_gpu_hours_even_for_one_call_at_a_time():
+    sets = ["tiers.local.cards=2", "tiers.local.concurrency=1"]
+    settings = load("hybrid", sets=sets)
+    tier, given = settings.tiers["local"], PriceSettings(usd_per_gpu_hour="2.00")
+    rate = tier_checks.rate_of("local", tier, given, DAY)
+    assert rate.usd(Usage(seconds=1800)) == pytest.approx(Decimal(2))
+    assert rate.source == "4.0000 USD per hour of 2 GPUs, shared by 1"
+    assert attempt_costs.gpu_hour_usd(tier, given) == Decimal(4), "what the report divides"
+
+
+def test_a_tier_on_one_card_has_the_digest_of_runs_from_before():
+    tier = load("hybrid").tiers["local"]
+    assert "cards" not in tier.model_dump()
 
 
 def test_doctor_says_what_a_local_tier_costs(tmp_path):

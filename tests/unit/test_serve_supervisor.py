@@ -180,6 +180,7 @@ def test_a_server_of_bad_health_is_started_again(tmp_path):
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
         ("huggingface_hub.errors.GatedRepoError: 403 Client Error.", "the model is gated"),
         ("OSError: [Errno 98] Address already in use", "the port is taken"),
+        ("AssertionError: 8 is not divisible by tensor parallel size", "give other --cards"),
         ("vllm: error: unrecognized arguments: --enable-x", "does not know an option"),
         ("ValueError: something nobody has seen", "something nobody has seen"),
     ],

@@ -11,16 +11,18 @@ import shlex
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from swe_router import settings
+from swe_router.cli import entry_point
 from swe_router.commands.serve.serving_plan import ServeOptions, plan_serving, served_key
 from swe_router.errors import UsageError
-from swe_router.serving import tier_text
-from swe_router.serving.server_figures import cache_size_in
+from swe_router.serving import presets, tier_text
+from swe_router.serving.server_figures import ServerClient, cache_size_in
 from tests.doubles import model_server
 
 GPU = "0, GPU-aa11, NVIDIA A100-SXM4-80GB, 81920, 4"
@@ -75,8 +77,9 @@ def test_native_tools_bring_the_parser_and_two_cards_tensor_parallel(tmp_path):
     assert "--enable-auto-tool-choice --tool-call-parser qwen3_coder" in line
     assert "--tensor-parallel-size 2" in line
     assert plan.facts["tier"]["tools"] == "native"
-    shared = int(plan.choice.estimate.concurrency) // 2
-    assert plan.facts["tier"]["concurrency"] == shared, "two cards cost twice the rent"
+    tier = plan.facts["tier"]
+    assert tier["concurrency"] == int(plan.choice.estimate.concurrency)
+    assert tier["cards"] == 2, "two cards cost twice the rent"
 
 
 @pytest.mark.parametrize(
@@ -163,12 +166,56 @@ def test_a_folder_is_served_on_the_cpu_with_the_cache_in_the_environment(tmp_pat
         ({"precision": "fp8"}, "is listed as bf16"),
         ({"model": "no-such-preset"}, "is no preset of serve"),
         ({"model": "deepsek-coder-33b"}, "did you mean 'deepseek-coder-33b'"),
+        ({"card_gb": float("nan")}, "--card nan: give the card's size"),
+        ({"card_gb": float("inf")}, "--card inf: give the card's size"),
+        ({"card_gb": -5.0}, "--card -5: give the card's size"),
+        ({"extra": ("--api-key", "sk-mine")}, "-- --api-key: a key on the command line"),
+        ({"extra": ("--port=9000",)}, "-- --port: give --port before the --"),
+        ({"extra": ("--max_model_len=900",)}, "give --window before the --"),
+        (
+            {"model": "deepseek-coder-33b", "cpu": False, "card_gb": 24.0, "cards": 3},
+            "--cards 3: deepseek-coder-33b has 56 attention heads.*: 1, 2, 4, 8$",
+        ),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_by_name(tmp_path, fields, refusal):
     asked = options(tmp_path, **{"model": str(folder_of(tmp_path)), "cpu": True, **fields})
     with pytest.raises(UsageError, match=refusal):
         plan_serving(asked, environ_with(tmp_path), dry=True)
+
+
+@pytest.mark.parametrize(("precision", "cards"), [("bf16", 4), ("int4", 2)])
+def test_a_model_that_does_not_fit_names_the_cards_that_hold_it(tmp_path, precision, cards):
+    asked = options(tmp_path, model="deepseek-coder-33b", card_gb=24.0, precision=precision)
+    plan = plan_serving(replace(asked, window=16384), environ_with(tmp_path), dry=True)
+    (problem,) = plan.problems
+    assert f"--cards {cards}," in problem
+    held = plan_serving(replace(asked, window=16384, cards=cards), {}, dry=True)
+    assert held.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:47123"),
+        ("::1", "http://[::1]:47123"),
+        ("10.1.2.3", "http://10.1.2.3:47123"),
+    ],
+)
+def test_the_tier_and_the_watch_go_where_the_server_listens(tmp_path, host, url):
+    asked = options(tmp_path, host=host, card_gb=24.0)
+    plan = plan_serving(asked, environ_with(tmp_path), dry=True)
+    assert plan.facts["tier"]["base_url"] == f"{url}/v1"
+    assert ServerClient(host, 47123, "key").url == url
+
+
+def test_options_of_vllm_need_no_model_before_them(capsys):
+    code = entry_point.main(
+        ["serve", "--dry-run", "--card", "48", "--json", "--", "--gpu-memory-utilization", "0.5"]
+    )
+    plan = json.loads(capsys.readouterr().out)
+    assert (code, plan["preset"]) == (0, presets.DEFAULT_PRESET)
+    assert plan["command"][-2:] == ["--gpu-memory-utilization", "0.5"]
 
 
 def test_a_cache_too_small_for_one_window_is_said(tmp_path):

@@ -77,9 +77,9 @@ def _add_run(found: dict[str, _TierAttempts], run: RunFolder, header: Header) ->
 
 
 def gpu_hour_usd(tier: Tier, prices: PriceSettings) -> Decimal | None:
-    """USD that an hour of the tier's GPU costs; None for one that is paid by the token."""
+    """USD that an hour of the tier's GPUs costs; None for one that is paid by the token."""
     if tier.price == "gpu-hour":
-        return prices.usd_per_gpu_hour
+        return prices.usd_per_gpu_hour * tier.cards
     if tier.price == "owned" and prices.hardware is not None:
         return local_cost.usd_per_gpu_hour(prices.hardware)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +94,7 @@ class ServingPlan:
             },
             "download": self.download_bytes,
             "fits": choice.fits,
-            "tier": tier_of(choice, self.options.port),
+            "tier": tier_of(choice, self.options.host, self.options.port),
             "problems": list(self.problems),
         }
 
@@ -120,6 +121,7 @@ def plan_serving(
     With ``dry`` nobody on the network is asked about a preset. Raises ``UsageError`` for a model
     that is not known, or cannot be read.
     """
+    _check_options(options)
     preset, download = _preset_for(options, environ)
     choice, problems = _choice_for(preset, options, environ)
     elsewhere = options.card_gb is not None
@@ -142,6 +144,16 @@ def plan_serving(
         download = _download_of(choice.variant)
         found += _disk_problems(choice.variant, download)
     return ServingPlan(choice, command, options, download, tuple(found))
+
+
+def _check_options(options: ServeOptions) -> None:
+    """Raise ``UsageError`` for a size that no card has, or options of vLLM that are set here."""
+    card = options.card_gb
+    if card is not None and not (math.isfinite(card) and card > 0):
+        raise UsageError(f"--card {card:g}: give the card's size in GB, such as 24")
+    for word in options.extra:
+        if (ours := vllm_command.own_option(word)) is not None:
+            raise UsageError(f"-- {word.partition('=')[0]}: {ours}")
 
 
 def served_key(options: ServeOptions, environ: Mapping[str, str]) -> str:
@@ -207,6 +219,13 @@ def _with_options(preset: ServingPreset, options: ServeOptions) -> ServingPreset
     longest = preset.shape.window
     if options.window and longest and options.window > longest:
         raise UsageError(f"--window {options.window}: {preset.name} was made for up to {longest}")
+    cards = options.cards or 1
+    if not options.cpu and not preset.shape.can_share(cards):
+        fit = [str(count) for count in range(1, 17) if preset.shape.can_share(count)]
+        raise UsageError(
+            f"--cards {cards}: {preset.name} has {preset.shape.heads} attention heads, of which"
+            f" each card must have as many: {', '.join(fit)}"
+        )
     parser = preset.tool_parser if options.tool_parser is None else options.tool_parser
     tools = options.tools or ("native" if options.tool_parser else preset.tools)
     if tools == "native" and not parser:
@@ -292,15 +311,29 @@ def _room_on(listed: list[Card], wanted: int, share: float) -> tuple[int, list[s
 def no_room(choice: ServingChoice) -> str:
     """Why a choice does not fit, in GiB, and what would."""
     estimate = choice.estimate
+    more = _enough_cards(choice)
+    cards = f" --cards {more}," if more else ""
     return (
         f"{choice.variant.model} ({choice.variant.precision}) with a window of {estimate.window}"
         f" does not fit {choice.cards} card{'s' * (choice.cards > 1)} with"
         f" {estimate.room / GIB:.1f} GiB to use:"
         f" weights {estimate.weights / GIB:.1f}, server and activations"
         f" {(estimate.server + estimate.activations) / GIB:.1f}, lacking"
-        f" {estimate.missing / GIB:.1f} GiB; use a smaller --window, --cards 2, or another preset"
-        " (--list)"
+        f" {estimate.missing / GIB:.1f} GiB; use a smaller --window,{cards} fewer bits, or another"
+        " preset (--list)"
     )
+
+
+def _enough_cards(choice: ServingChoice) -> int:
+    """Cards of this size that would hold the choice; 0 when 16 are too few."""
+    estimate, shape = choice.estimate, choice.preset.shape
+    for cards in range(choice.cards + 1, 17):
+        wider = memory.estimate_on_cards(
+            shape, choice.variant.bytes, estimate.room, cards, estimate.window, estimate.sequences
+        )
+        if shape.can_share(cards) and not wider.missing:
+            return cards
+    return 0
 
 
 def _cpu_choice(preset: ServingPreset, options: ServeOptions) -> tuple[ServingChoice, list[str]]:

@@ -121,7 +121,14 @@ def _ready_facts(
     """What is served, as plain values."""
     requests = plan.choice.estimate.sequences
     concurrency = max(1, min(requests, int(figures.full_windows or requests)))
-    tier = tier_of(plan.choice, plan.options.port, window=figures.window, concurrency=concurrency)
+    options = plan.options
+    tier = tier_of(
+        plan.choice,
+        options.host,
+        options.port,
+        window=figures.window,
+        concurrency=concurrency,
+    )
     return {
         "model": tier["model"],
         "base_url": tier["base_url"],
