@@ -1,15 +1,17 @@
-"""The verifiers that only ask models, on a real vLLM server: see ``test_vllm`` for its address."""
+"""The verifiers that only ask models, on a real vLLM server."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from swe_router.__main__ import main
 from tests.doubles.verifying import ONE, SAMPLE, sample_entries
+from tests.live.vllm_server import VllmServer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.box]
 NAMES = ("rubric", "tournament", "summary-bracket")
@@ -19,6 +21,7 @@ budget = 5
 dialect = "vllm"
 model = "{model}"
 base_url = "{url}"
+api_key_env = "SWE_ROUTER_SERVE_KEY"
 window = 4096
 max_output_tokens = 500
 tools = "text"
@@ -52,19 +55,21 @@ forced_form = true
 """
 
 
-def test_each_runs_end_to_end_and_costs_what_its_calls_took(tmp_path: Path, capsys) -> None:
+def test_each_runs_end_to_end_and_costs_what_its_calls_took(
+    tmp_path: Path, short_window_server: VllmServer
+) -> None:
     file, entries = tmp_path / "served.toml", tmp_path / "preds.jsonl"
-    file.write_text(
-        PRESET.format(
-            model=os.environ["SWE_ROUTER_VLLM_MODEL"], url=os.environ["SWE_ROUTER_VLLM_URL"]
-        )
-    )
+    server = short_window_server
+    file.write_text(PRESET.format(model=server.model, url=server.url))
     mine = [one for one in sample_entries() if one["instance_id"] == ONE]
     entries.write_text("".join(json.dumps(one) + "\n" for one in mine))
     words = ["--preset", str(file), "--predictions", str(entries), "--trajectories", str(SAMPLE)]
     where = ["--split", "demo", "--model", "served", "--budget", "4", "--sandbox", "local"]
-    assert main(["verify", *words, *where, "--unsafe", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    command = [sys.executable, "-m", "swe_router", "verify", *words, *where, "--unsafe", "--json"]
+    environ = {**os.environ, "SWE_ROUTER_SERVE_KEY": server.key or "none"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
     assert len(rows) == 2
     made = [{one["verifier"]: one for one in row["verdicts"]} for row in rows]
     for name in NAMES:
