@@ -95,8 +95,12 @@ def hardware_line(hardware: HardwareSettings) -> str:
     saved = hardware.cloud_usd - hardware.cloud_left_usd
     months = local_cost.payback_months(hardware, saved)
     left = local_cost.usd_saved_per_month(hardware, saved)
-    line += f"; of a cloud bill of ${hardware.cloud_usd:,} a month it saves ${left:.2f}"
+    balance = f"saves ${left:.2f}" if left >= 0 else f"loses ${-left:.2f}"
+    line += f"; of a cloud bill of ${hardware.cloud_usd:,} a month it {balance}"
+    if saved <= 0:
+        return f"{line} and is never paid back: with it the cloud bill is no smaller"
     if months is None:
         return f"{line} and is never paid back: its energy costs as much as it saves"
     how = f"${hardware.usd:,} / (${saved:,} saved - energy)"
-    return f"{line} and is paid back in {months:.1f} months ({how})"
+    late = f", after the {hardware.months} over which it is spread" if left < 0 else ""
+    return f"{line} and is paid back in {months:.1f} months{late} ({how})"

@@ -107,6 +107,19 @@ def test_an_owned_tier_is_billed_at_what_its_hour_costs():
     assert "GPU-hour of your own, shared by 4" in rate.source
 
 
+@pytest.mark.parametrize(
+    ("cloud", "left", "energy", "words"),
+    [
+        (100, 180, 0, "loses $184.17 and is never paid back: with it the cloud bill is no smaller"),
+        (100, 20, 0, "loses $24.17 and is paid back in 31.2 months, after the 24 over which"),
+        (600, 0, 600, "loses $104.17 and is never paid back: its energy costs as much as it saves"),
+    ],
+)
+def test_hardware_that_does_not_pay_is_said_to_lose(cloud, left, energy, words):
+    given = HardwareSettings(usd=2500, energy_usd=energy, cloud_usd=cloud, cloud_left_usd=left)
+    assert words in local_cost_checks.hardware_line(given)
+
+
 def test_a_tier_on_two_cards_costs_two_gpu_hours_even_for_one_call_at_a_time():
     sets = ["tiers.local.cards=2", "tiers.local.concurrency=1"]
     settings = load("hybrid", sets=sets)
